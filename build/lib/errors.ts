@@ -1,0 +1,101 @@
+// The one error class, and the list of everything a user can cause or cure.
+// A code is stable and has an exit status of its own, so that a script can tell failures apart.
+// Anything thrown that is not a MakeRuntimeError is a bug of ours, and is reported as one (see cli.ts).
+
+/** Every stable error code with its exit status. docs/errors.md is generated from this table. */
+export const exitStatus = {
+  USAGE: 2,
+  RECIPE_UNKNOWN: 10,
+  RECIPE_SYNTAX: 11,
+  RECIPE_INVALID: 12,
+  FLAVOR_UNAVAILABLE: 13,
+  FLAVOR_CONFLICT: 14,
+  PYTHON_NOT_PINNED: 15,
+  ARCH_UNSUPPORTED: 16,
+  LOCK_INVALID: 17,
+  LOCK_STALE: 18,
+  PROFILE_UNSUPPORTED: 19,
+  SOURCE_UNREACHABLE: 20,
+  SOURCE_HASH_MISMATCH: 21,
+  SOURCE_OLDER_AVAILABLE: 22,
+  ENGINE_UNKNOWN: 30,
+  ENGINE_UNAVAILABLE: 31,
+  COMPILER_MISSING: 40,
+  HEADER_MISSING: 41,
+  COMPILE_FAILED: 42,
+  LINK_FAILED: 43,
+  DISK_FULL: 44,
+  LLVM_MISSING: 45,
+  PACK_TOO_LARGE: 50,
+  ARTIFACT_NOT_FOUND: 60,
+  ARTIFACT_NOT_A_LAYER: 61,
+  ARTIFACT_WRONG_ARCH: 62,
+  ARTIFACT_GLIBC_TOO_NEW: 63,
+  VERIFY_FAILED: 64,
+  INTERNAL: 70,
+  EVENT_NOT_JSON: 80,
+  CODE_NOT_FOUND: 81,
+  SANDBOX_UNAVAILABLE: 82,
+  FUNCTION_ERROR: 90,
+  FUNCTION_INIT_ERROR: 91,
+  FUNCTION_IMPORT_ERROR: 92,
+  FUNCTION_SYNTAX_ERROR: 93,
+  HANDLER_NOT_FOUND: 94,
+  FUNCTION_TIMEOUT: 95,
+  FUNCTION_EXIT: 96,
+  RESPONSE_NOT_JSON: 97,
+  RESPONSE_TOO_LARGE: 98,
+  FUNCTION_OUT_OF_MEMORY: 99,
+  CANCELLED: 130,
+} as const;
+
+export type ErrorCode = keyof typeof exitStatus;
+
+const brand = Symbol.for('make-runtime.error');
+
+export interface ErrorDetails {
+  /** What to do about it, as one imperative sentence or a command. */
+  remedy?: string;
+  /** Further lines for a person (compiler output, expected and actual hash). Never a secret. */
+  detail?: string;
+  cause?: unknown;
+}
+
+/** A failure the user can cause or cure: one sentence, a remedy, a stable code. */
+export class MakeRuntimeError extends Error {
+  override readonly name = 'MakeRuntimeError';
+  readonly code: ErrorCode;
+  readonly remedy: string | undefined;
+  readonly detail: string | undefined;
+
+  constructor(code: ErrorCode, message: string, { remedy, detail, cause }: ErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.remedy = remedy;
+    this.detail = detail;
+    Object.defineProperty(this, brand, { value: true });
+  }
+}
+
+/** True for our errors, also when two copies of this package are loaded. */
+export function isMakeRuntimeError(value: unknown): value is MakeRuntimeError {
+  return typeof value === 'object' && value !== null && brand in value;
+}
+
+/** The error of a full disk, or the value unchanged: ENOSPC can surface in any stage that writes. */
+export function explainSystemError(error: unknown, doing: string): unknown {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new MakeRuntimeError('DISK_FULL', `No space left on the device while ${doing}.`, {
+      remedy: 'Free some space, or point MAKE_RUNTIME_CACHE and --output at a larger disk; a re-run goes on from here.',
+      cause: error,
+    });
+  }
+  return error;
+}
+
+/** Throws CANCELLED when the signal has fired; stages call it between steps. */
+export function throwIfCancelled(signal: AbortSignal): void {
+  if (signal.aborted)
+    throw new MakeRuntimeError('CANCELLED', 'Stopped; the cache is intact and a re-run goes on from here.');
+}

@@ -1,0 +1,110 @@
+// The words of this room as types: what a recipe resolves to. A Plan is plain data: printable, hashable, the only
+// thing later stages obey. Every choice in it carries its reason.
+
+export const architectures = ['x86_64', 'arm64'] as const;
+export type Arch = (typeof architectures)[number];
+
+export const flavors = ['default', 'free-threaded', 'jit'] as const;
+export type Flavor = (typeof flavors)[number];
+
+export const profiles = ['fast', 'release'] as const;
+export type Profile = (typeof profiles)[number];
+
+/** A choice that explains itself: a configure argument, a compiler flag, a module left out. */
+export interface Reasoned {
+  readonly value: string;
+  readonly reason: string;
+}
+
+/** One pinned upstream file, as the lock file has it. */
+export interface Source {
+  /** Package name and version, for example "cpython" "3.13.15". */
+  readonly name: string;
+  readonly version: string;
+  readonly file: string;
+  readonly size: number;
+  readonly sha256: string;
+  /** Ordered: first https URLs, then distribution archives ("debian:<suite>/<source package>=<version>/<file>"). */
+  readonly mirrors: readonly string[];
+  /** SPDX expression. */
+  readonly licence: string;
+  readonly purl: string;
+}
+
+/** A C library linked statically into the executable. `origin: system` takes the build machine's own archive. */
+export interface Library {
+  readonly name: string;
+  readonly origin: 'system';
+  /** Static archives by file name, in link order. */
+  readonly archives: readonly string[];
+  /** One header that must be there, relative to an include folder. */
+  readonly header: string;
+  /** Stdlib extension modules that need it. */
+  readonly modules: readonly string[];
+  /** What to install to get headers and archive, per package manager. */
+  readonly packages: { readonly apt: string; readonly dnf: string };
+  readonly licence: string;
+  readonly reason: string;
+}
+
+/** What leaves the installed tree, and why. Patterns are picomatch globs against paths below the prefix. */
+export interface PruneRule {
+  readonly id: string;
+  readonly patterns: readonly string[];
+  readonly reason: string;
+}
+
+/** A glibc symbol newer than the floor, bound at link time to an older version of itself. */
+export interface SymbolBinding {
+  readonly symbol: string;
+  /** The version the older implementation carries, for the plan's architecture: "GLIBC_2.2.5". */
+  readonly version: string;
+  readonly reason: string;
+}
+
+export interface Builder {
+  readonly engine: 'host';
+  /** The system the commands run on, for example "Debian GNU/Linux 12 (bookworm)". */
+  readonly system: string;
+  /** First line of `cc --version`, or null when there is none: the plan can still be read. */
+  readonly compiler: string | null;
+  /** Installed versions of the packages that provide the static archives, by package name. */
+  readonly packages: Readonly<Record<string, string>>;
+}
+
+export interface Plan {
+  /** 16 hexadecimal digits: the start of the sha256 of everything below, as canonical JSON. */
+  readonly id: string;
+  /** Names the output folder: "python3.13t-x86_64-fast". */
+  readonly name: string;
+  readonly recipe: string;
+  readonly python: {
+    readonly version: string;
+    /** "3.13" */
+    readonly minor: string;
+    /** "python3.13t": names the executable and the folder below lib/ and include/. */
+    readonly executable: string;
+  };
+  readonly flavor: Flavor;
+  readonly arch: Arch;
+  readonly profile: Profile;
+  readonly builder: Builder;
+  readonly source: Source;
+  readonly libraries: readonly Library[];
+  /** Arguments of ./configure, in order; "NAME=value" settings among them. */
+  readonly configure: readonly Reasoned[];
+  readonly cflags: readonly Reasoned[];
+  readonly ldflags: readonly Reasoned[];
+  /** Extension modules that are not built. */
+  readonly withoutModules: readonly Reasoned[];
+  readonly symbolBindings: readonly SymbolBinding[];
+  /** glibc of the target: no symbol may be newer. "2.34" */
+  readonly glibcFloor: string;
+  /** sha256 over bootstrap-src/, so that a changed bootstrap is a changed plan. */
+  readonly bootstrap: string;
+  readonly prune: readonly PruneRule[];
+  /** SOURCE_DATE_EPOCH, seconds: every date in the artifact. */
+  readonly epoch: number;
+  /** "fflate@0.8.3/6": the compressor is an input of the artifact's bytes. */
+  readonly deflate: string;
+}

@@ -1,0 +1,31 @@
+import { defineConfig } from 'vitest/config';
+
+// Three projects: `unit` is what `npm test` runs (under two minutes), `slow` does real compiles, `hygiene` is the
+// part of `npm run check` that needs code to decide (schema freshness, import rule).
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/slow/**', 'test/hygiene/**'],
+          testTimeout: 30_000,
+          pool: 'forks',
+        },
+      },
+      {
+        test: {
+          name: 'slow',
+          include: ['test/slow/**/*.test.ts'],
+          testTimeout: 40 * 60_000,
+          hookTimeout: 40 * 60_000,
+          pool: 'forks',
+          fileParallelism: false,
+        },
+      },
+      { test: { name: 'hygiene', include: ['test/hygiene/**/*.test.ts'], testTimeout: 30_000 } },
+    ],
+    reporters: ['default', './test/support/plain-summary.ts'],
+  },
+});
