@@ -29,6 +29,13 @@ export interface Source {
   /** SPDX expression. */
   readonly licence: string;
   readonly purl: string;
+  /** How the hash was established, in words for a reviewer of the lock file. */
+  readonly verifiedBy: string;
+}
+
+/** The lock file as a value: every upstream file this project may use. Sorted by name, then version. */
+export interface Lock {
+  readonly sources: readonly Source[];
 }
 
 /** A C library linked statically into the executable. `origin: system` takes the build machine's own archive. */
@@ -52,13 +59,34 @@ export interface PruneRule {
   readonly id: string;
   readonly patterns: readonly string[];
   readonly reason: string;
+  /** Importable top-level modules that leave with it: a verdict must not miss them. */
+  readonly modules?: readonly string[];
 }
 
 /** A glibc symbol newer than the floor, bound at link time to an older version of itself. */
 export interface SymbolBinding {
   readonly symbol: string;
+  /** The older symbol that does the work when it has another name: `strtol` for `__isoc23_strtol`. */
+  readonly target?: string;
   /** The version the older implementation carries, for the plan's architecture: "GLIBC_2.2.5". */
   readonly version: string;
+  readonly reason: string;
+}
+
+/** A tool the builder must have beside a C compiler and make, with the least (or, when `exact`, the only) version. */
+export interface Requirement {
+  readonly tool: 'llvm' | 'python';
+  readonly version: string;
+  readonly exact: boolean;
+  readonly reason: string;
+}
+
+/** How the extension modules become part of the executable. */
+export interface StaticModules {
+  /** `buildtype`: configure does it (MODULE_BUILDTYPE). `setup-local`: the lines below are Modules/Setup.local. */
+  readonly mechanism: 'buildtype' | 'setup-local';
+  /** Lines of Modules/Setup.local; empty for `buildtype`. */
+  readonly lines: readonly string[];
   readonly reason: string;
 }
 
@@ -89,12 +117,16 @@ export interface Plan {
   readonly arch: Arch;
   readonly profile: Profile;
   readonly builder: Builder;
+  /** What a user should know before relying on it: experimental, end of life, restrictions. */
+  readonly notes: readonly string[];
   readonly source: Source;
   readonly libraries: readonly Library[];
   /** Arguments of ./configure, in order; "NAME=value" settings among them. */
   readonly configure: readonly Reasoned[];
   readonly cflags: readonly Reasoned[];
   readonly ldflags: readonly Reasoned[];
+  readonly staticModules: StaticModules;
+  readonly requires: readonly Requirement[];
   /** Extension modules that are not built. */
   readonly withoutModules: readonly Reasoned[];
   readonly symbolBindings: readonly SymbolBinding[];

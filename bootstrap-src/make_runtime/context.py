@@ -1,0 +1,105 @@
+"""The handler's second argument: names, types and texts of the managed runtime's LambdaContext.
+
+Refuses to know HTTP: it gets the headers' values.
+"""
+
+import sys
+import time
+
+from make_runtime import settings
+
+# The keys of a client context's "w3c" object that w3c() shows (W3C Trace Context and Baggage).
+W3C_FIELDS = ('traceparent', 'tracestate', 'baggage')
+
+
+class _Fields:
+    """An object whose slots are filled from a dict, with None for what the dict does not have."""
+
+    __slots__ = ()
+
+    def __init__(self, values):
+        for field in self.__slots__:
+            setattr(self, field, values.get(field))
+
+    def __repr__(self):
+        shown = ','.join('%s=%s' % (field, getattr(self, field)) for field in self.__slots__)
+        return '%s([%s])' % (type(self).__name__, shown)
+
+
+class CognitoIdentity(_Fields):
+    __slots__ = ('cognito_identity_id', 'cognito_identity_pool_id')
+
+
+class Client(_Fields):
+    __slots__ = ('installation_id', 'app_title', 'app_version_name', 'app_version_code', 'app_package_name')
+
+
+class ClientContext(_Fields):
+    __slots__ = ('custom', 'env', 'client')
+
+    def __init__(self, values):
+        super().__init__(values)
+        if self.client is not None:
+            self.client = Client(self.client)
+
+
+class LambdaContext:
+    def __init__(self, request_id, client_context, identity, deadline_ms, function_arn=None, tenant_id=None):
+        """client_context and identity: dicts or None. deadline_ms: epoch milliseconds."""
+        self.aws_request_id = request_id
+        self.log_group_name = settings.log_group_name
+        self.log_stream_name = settings.log_stream_name
+        self.function_name = settings.function_name
+        self.memory_limit_in_mb = settings.memory_limit_in_mb
+        self.function_version = settings.function_version
+        self.invoked_function_arn = function_arn
+        self.tenant_id = tenant_id
+        self._w3c_fields = _take_w3c(client_context)
+        self.client_context = None if client_context is None else ClientContext(client_context)
+        self.identity = CognitoIdentity({})
+        if identity is not None:
+            self.identity.cognito_identity_id = identity.get('cognitoIdentityId')
+            self.identity.cognito_identity_pool_id = identity.get('cognitoIdentityPoolId')
+        self._epoch_deadline_time_in_ms = deadline_ms
+
+    def get_remaining_time_in_millis(self):
+        return max(self._epoch_deadline_time_in_ms - int(time.time() * 1000), 0)
+
+    def w3c(self):
+        return dict(self._w3c_fields)
+
+    def log(self, msg):
+        # Without logging there is no handler to ask; what its sink would do is write to stdout.
+        logging = sys.modules.get('logging')
+        if logging is not None:
+            for handler in logging.getLogger().handlers:
+                if hasattr(handler, 'log_sink'):
+                    handler.log_sink.log(str(msg))
+                    return
+        sys.stdout.write(str(msg))
+
+    def __repr__(self):
+        fields = (
+            'aws_request_id',
+            'log_group_name',
+            'log_stream_name',
+            'function_name',
+            'memory_limit_in_mb',
+            'function_version',
+            'invoked_function_arn',
+            'client_context',
+            'identity',
+            'tenant_id',
+        )
+        shown = ','.join('%s=%s' % (field, getattr(self, field)) for field in fields)
+        return '%s([%s])' % (type(self).__name__, shown)
+
+
+def _take_w3c(client_context):
+    """Removes "w3c" from the client context and returns what of it may be shown."""
+    if not isinstance(client_context, dict):
+        return {}
+    values = client_context.pop('w3c', None)
+    if not isinstance(values, dict):
+        return {}
+    return {field: values[field] for field in W3C_FIELDS if isinstance(values.get(field), str)}

@@ -1,0 +1,102 @@
+"""The root handler that the managed runtime installs, installed at the first import of `logging`.
+
+Knows the two formats and who asks for which. Imported by startup.LoggingHook and by nobody else.
+Here `logging` arrives as an argument and is in sys.modules; the classes are made when it does, because they derive
+from its own.
+"""
+
+import sys
+import time
+
+from make_runtime import settings
+
+TEXT_FORMAT = '[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n'
+TEXT_TIME = '%Y-%m-%dT%H:%M:%S'
+JSON_TIME = '%Y-%m-%dT%H:%M:%SZ'
+# Attributes of a LogRecord that are not the user's `extra`.
+RESERVED = frozenset(
+    'name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno funcName created '
+    'msecs relativeCreated thread threadName processName process aws_request_id tenant_id _frame_type taskName'.split()
+)
+
+
+class StandardLogSink:
+    def log(self, msg, frame_type=None):
+        sys.stdout.write(msg)
+
+    def log_error(self, message_lines):
+        sys.stdout.write('\r'.join(message_lines) + '\n')
+
+
+def install(logging):
+    from make_runtime import loop
+
+    class LambdaLoggerHandler(logging.Handler):
+        def __init__(self, log_sink):
+            logging.Handler.__init__(self)
+            self.log_sink = log_sink
+
+        def emit(self, record):
+            self.log_sink.log(self.format(record))
+
+    class LambdaLoggerHandlerWithFrameType(LambdaLoggerHandler):
+        def emit(self, record):
+            self.log_sink.log(self.format(record), frame_type=getattr(record, '_frame_type', None))
+
+    class LambdaLoggerFilter(logging.Filter):
+        def filter(self, record):
+            record.aws_request_id = loop.request_id or ''
+            record.tenant_id = loop.tenant_id
+            return True
+
+    class JsonFormatter(logging.Formatter):
+        def __init__(self):
+            super().__init__(datefmt=JSON_TIME)
+
+        def format(self, record):
+            record.levelno = min(50, max(0, record.levelno)) // 10 * 10
+            record.levelname = logging.getLevelName(record.levelno)
+            return json_record(self, record)
+
+    logging.Formatter.converter = time.gmtime
+    kind = LambdaLoggerHandlerWithFrameType if settings.json_logs or settings.log_level else LambdaLoggerHandler
+    handler = kind(StandardLogSink())
+    handler.setFormatter(JsonFormatter() if settings.json_logs else logging.Formatter(TEXT_FORMAT, TEXT_TIME))
+    handler.addFilter(LambdaLoggerFilter())
+    if settings.log_level in logging._nameToLevel:
+        logging.root.setLevel(settings.log_level)
+    logging.root.addHandler(handler)
+
+
+def json_record(formatter, record):
+    """One line of JSON, with the managed runtime's keys in its order; keys without a value are left out."""
+    import json
+
+    kind = error = trace = location = None
+    if record.exc_info:
+        import traceback
+
+        kind = record.exc_info[0].__name__
+        error = str(record.exc_info[1])
+        trace = traceback.format_tb(record.exc_info[2])
+        location = '%s:%s:%s' % (record.pathname, record.funcName, record.lineno)
+    fields = {
+        'timestamp': formatter.formatTime(record, formatter.datefmt),
+        'level': record.levelname,
+        'message': record.msg if isinstance(record.msg, dict) and not record.args else record.getMessage(),
+        'logger': record.name,
+        'stackTrace': trace,
+        'errorType': kind,
+        'errorMessage': error,
+        'requestId': getattr(record, 'aws_request_id', None),
+        'location': location,
+    }
+    tenant_id = getattr(record, 'tenant_id', None)
+    if tenant_id is not None:
+        fields['tenantId'] = tenant_id
+    for key, value in record.__dict__.items():
+        if key not in RESERVED and key not in fields:
+            fields[key] = value
+    shown = {key: value for key, value in fields.items() if value is not None}
+    # default=str: an `extra` that JSON does not know must not raise out of the user's logger.info().
+    return json.dumps(shown, ensure_ascii=False, default=str) + '\n'

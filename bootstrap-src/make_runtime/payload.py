@@ -1,0 +1,89 @@
+"""JSON in and out, without the `json` package: its C scanner is used directly, and the encoder is our own (C).
+
+Agrees with json.loads and json.dumps; where they raise, what they raise is raised.
+"""
+
+import _runtime_api
+from make_runtime import settings
+
+JSON = 'application/json'
+BINARY = 'application/unknown'
+WHITESPACE = ' \t\n\r'
+
+
+class _Rules:
+    """What json.JSONDecoder() would hand to the scanner."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    array_hook = None  # 3.15
+    parse_float = float
+    parse_int = int
+    parse_constant = {'-Infinity': float('-inf'), 'Infinity': float('inf'), 'NaN': float('nan')}.__getitem__
+
+
+try:
+    from _json import make_scanner
+
+    _scan = make_scanner(_Rules)
+except ImportError:  # an interpreter without the accelerator
+    _scan = None
+
+
+def decode(text):
+    """json.loads of str or of UTF-8 bytes."""
+    if _scan is not None:
+        try:
+            source = text if isinstance(text, str) else str(text, 'utf-8')
+            start = len(source) - len(source.lstrip(WHITESPACE)) if source[:1] in WHITESPACE else 0
+            value, end = _scan(source, start)
+            if end == len(source) or not source[end:].strip(WHITESPACE):
+                return value
+        except (ValueError, StopIteration):
+            pass
+    # Something is wrong with it (or it has a byte order mark): json finds out what, and says it in its own words.
+    import json
+
+    return json.loads(text)
+
+
+def encode(value):
+    """bytes of json.dumps(value), as the managed runtime writes it."""
+    return _runtime_api.encode(value, settings.ensure_ascii)
+
+
+def unmarshal(body, content_type):
+    """The event. Anything but JSON reaches the handler as bytes."""
+    if content_type is not None and content_type != JSON:
+        return body
+    try:
+        return decode(body)
+    except Exception as error:
+        raise _fault('Runtime.UnmarshalError', 'Unable to unmarshal input: %s' % error) from None
+
+
+def unmarshal_header(text, name):
+    """The dict in a JSON header, or None when there is no header."""
+    if text is None:
+        return None
+    try:
+        return decode(text)
+    except Exception as error:
+        raise _fault('Runtime.LambdaContextUnmarshalError', 'Unable to parse %s JSON: %s' % (name, error)) from None
+
+
+def marshal(value):
+    """(body, content type) of a handler's result."""
+    if isinstance(value, bytes):
+        return value, BINARY
+    try:
+        return encode(value), JSON
+    except Exception as error:
+        raise _fault('Runtime.MarshalError', 'Unable to marshal response: %s' % error) from None
+
+
+def _fault(kind, message):
+    from make_runtime.fault import Fault
+
+    return Fault(kind, message)

@@ -1,0 +1,73 @@
+"""What is done to the interpreter before the handler is imported, so that it looks like the managed runtime's.
+
+Standard streams, .pth files, the builtins that `site` would add, and the hook that sets logging up when (and only
+when) something imports it.
+"""
+
+import builtins
+import sys
+
+import _frozen_importlib
+
+
+def prepare(site_folders):
+    # A print reaches the log when its line ends; what has no line end, at the end of the invocation (see loop.py).
+    # stderr does that by itself. PYTHONUNBUFFERED, if set, has already made both go out at every write.
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(line_buffering=True)
+    builtins.exit = builtins.quit = _quit
+    builtins.help = _help
+    sys.meta_path.insert(0, LoggingHook)
+    if site_folders:
+        import site
+
+        for folder in site_folders:
+            site.addsitedir(folder)
+
+
+def _quit(code=None):
+    raise SystemExit(code)
+
+
+def _help(*arguments, **keywords):
+    import pydoc
+
+    return pydoc.help(*arguments, **keywords)
+
+
+class LoggingHook:
+    """A finder that waits for the first import of `logging`, removes itself, and configures what was imported.
+
+    The least intrusive way that was found: no stand-in module, nothing patched, and a handler that never logs pays
+    one comparison per import. The module's spec and loader are the real ones once it is loaded.
+    """
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name != 'logging':
+            return None
+        sys.meta_path.remove(cls)
+        spec = _frozen_importlib._find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _ConfiguringLoader(spec)
+        return spec
+
+
+class _ConfiguringLoader:
+    def __init__(self, spec):
+        self.spec = spec
+        self.loader = spec.loader
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        self.spec.loader = module.__loader__ = self.loader
+        try:
+            self.loader.exec_module(module)
+        except BaseException:
+            sys.meta_path.insert(0, LoggingHook)
+            raise
+        from make_runtime import log
+
+        log.install(module)

@@ -1,0 +1,375 @@
+/* The extension module `_runtime_api`: what the Python policy sees of the C side.
+ *
+ * Joins runtime_api.c (sockets, no Python) and json_encode.c (Python, no sockets). Refuses to decide anything: what a
+ * status means, what is logged and when the process ends is policy (make_runtime/loop.py).
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdatomic.h>
+
+#include "json_encode.h"
+#include "runtime_api.h"
+
+typedef struct {
+    PyObject *error;  /* _runtime_api.Error: the Runtime API could not be reached or understood */
+    PyTypeObject *client;
+} module_state;
+
+typedef struct {
+    PyObject_HEAD
+    ra_client *http;       /* owned */
+    atomic_flag busy;      /* one request at a time: the C client is not thread-safe, and a GIL does not help, as it
+                              is released while waiting */
+    PyThreadState *thread; /* of the call under way, while it has released the GIL */
+} client_object;
+
+static struct PyModuleDef module_definition;
+
+static module_state *state_of_client(client_object *self)
+{
+    return PyType_GetModuleState(Py_TYPE(self));
+}
+
+/* ---- calls -------------------------------------------------------------------------------------------------- */
+
+/* EINTR while waiting: Python's own signal handlers run now, on the main thread; what they raise ends the wait. */
+static int interrupted(void *context)
+{
+    client_object *self = context;
+    PyEval_RestoreThread(self->thread);
+    int stop = PyErr_CheckSignals();
+    self->thread = PyEval_SaveThread();
+    return stop;
+}
+
+static int enter_call(client_object *self)
+{
+    if (atomic_flag_test_and_set(&self->busy)) {
+        PyErr_SetString(PyExc_RuntimeError, "this client is in use by another thread");
+        return -1;
+    }
+    return 0;
+}
+
+static void leave_call(client_object *self)
+{
+    atomic_flag_clear(&self->busy);
+}
+
+#define WITHOUT_GIL(self, statement)                                                                                   \
+    do {                                                                                                               \
+        (self)->thread = PyEval_SaveThread();                                                                          \
+        statement;                                                                                                     \
+        PyEval_RestoreThread((self)->thread);                                                                          \
+    } while (0)
+
+static PyObject *raise_error(client_object *self, ra_result result)
+{
+    if (result == RA_NO_MEMORY) {
+        return PyErr_NoMemory();
+    }
+    if (result == RA_INTERRUPTED && PyErr_Occurred()) {
+        return NULL; /* the signal handler's own exception */
+    }
+    if (result == RA_BAD_ARGUMENT) {
+        PyErr_SetString(PyExc_ValueError, ra_detail(self->http, result));
+        return NULL;
+    }
+    PyErr_SetString(state_of_client(self)->error, ra_detail(self->http, result));
+    return NULL;
+}
+
+/* The answer's body as bytes, read straight into the object when its length is known. */
+static PyObject *read_body(client_object *self, const ra_head *head)
+{
+    ra_result result;
+    if (head->length >= 0) {
+        PyObject *body = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)head->length);
+        if (body == NULL) {
+            return NULL;
+        }
+        /* Nobody else can see the object yet, so writing into it without the GIL is safe. */
+        char *to = PyBytes_AS_STRING(body);
+        if (ra_buffered(self->http) >= (size_t)head->length) {
+            result = ra_read_sized(self->http, to);
+        } else {
+            WITHOUT_GIL(self, result = ra_read_sized(self->http, to));
+        }
+        if (result != RA_OK) {
+            Py_DECREF(body);
+            return raise_error(self, result);
+        }
+        return body;
+    }
+    char *text = NULL;
+    size_t length = 0;
+    WITHOUT_GIL(self, result = ra_read_rest(self->http, &text, &length));
+    if (result != RA_OK) {
+        return raise_error(self, result);
+    }
+    PyObject *body = PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
+    free(text);
+    return body;
+}
+
+static PyObject *text_or_none(ra_text text)
+{
+    if (text.at == NULL) {
+        Py_RETURN_NONE;
+    }
+    /* UTF-8 as the service writes it; a stray byte must not cost an invocation. */
+    return PyUnicode_DecodeUTF8(text.at, (Py_ssize_t)text.length, "surrogateescape");
+}
+
+PyDoc_STRVAR(next_doc,
+             "next() -> (status, body, content_type, request_id, invocation_id, deadline_ms, function_arn, trace_id,\n"
+             "           client_context, cognito_identity, tenant_id)\n\n"
+             "Waits for the next invocation, for ever if need be. body is bytes, the others str, or None when absent\n"
+             "or empty. Raises Error when the Runtime API cannot be used.");
+
+static PyObject *client_next(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    client_object *self = (client_object *)object;
+    ra_head head;
+    ra_result result;
+    if (enter_call(self) < 0) {
+        return NULL;
+    }
+    WITHOUT_GIL(self, result = ra_next(self->http, &head));
+    PyObject *answer = NULL;
+    if (result != RA_OK) {
+        raise_error(self, result);
+    } else {
+        PyObject *body = read_body(self, &head);
+        if (body != NULL) {
+            answer = Py_BuildValue("(iNNNNNNNNNN)", head.status, body, text_or_none(head.content_type),
+                                   text_or_none(head.request_id), text_or_none(head.invocation_id),
+                                   text_or_none(head.deadline_ms), text_or_none(head.function_arn),
+                                   text_or_none(head.trace_id), text_or_none(head.client_context),
+                                   text_or_none(head.cognito_identity), text_or_none(head.tenant_id));
+        }
+    }
+    leave_call(self);
+    return answer;
+}
+
+/* (status, body) of an answer whose request was sent. */
+static PyObject *status_and_body(client_object *self, ra_result result, const ra_head *head)
+{
+    if (result != RA_OK) {
+        return raise_error(self, result);
+    }
+    PyObject *body = read_body(self, head);
+    return body == NULL ? NULL : Py_BuildValue("(iN)", head->status, body);
+}
+
+PyDoc_STRVAR(respond_doc, "respond(request_id, invocation_id or None, content_type, body) -> (status, body)\n\n"
+                          "Posts an invocation's result. body is any bytes-like object and is sent from where it is.");
+
+static PyObject *client_respond(PyObject *object, PyObject *arguments)
+{
+    client_object *self = (client_object *)object;
+    const char *request_id, *invocation_id, *content_type;
+    Py_buffer body;
+    ra_head head;
+    ra_result result;
+    if (!PyArg_ParseTuple(arguments, "szsy*:respond", &request_id, &invocation_id, &content_type, &body)) {
+        return NULL;
+    }
+    PyObject *answer = NULL;
+    if (enter_call(self) == 0) {
+        WITHOUT_GIL(self, result = ra_respond(self->http, request_id, invocation_id, content_type, body.buf,
+                                              (size_t)body.len, &head));
+        answer = status_and_body(self, result, &head);
+        leave_call(self);
+    }
+    PyBuffer_Release(&body);
+    return answer;
+}
+
+PyDoc_STRVAR(fail_doc, "fail(request_id, invocation_id or None, xray_cause or None, body) -> (status, body)\n\n"
+                       "Posts an invocation's error. xray_cause is one line of ASCII JSON.");
+
+static PyObject *client_fail(PyObject *object, PyObject *arguments)
+{
+    client_object *self = (client_object *)object;
+    const char *request_id, *invocation_id, *cause;
+    Py_buffer body;
+    ra_head head;
+    ra_result result;
+    if (!PyArg_ParseTuple(arguments, "szzy*:fail", &request_id, &invocation_id, &cause, &body)) {
+        return NULL;
+    }
+    PyObject *answer = NULL;
+    if (enter_call(self) == 0) {
+        WITHOUT_GIL(self, result = ra_fail(self->http, request_id, invocation_id, cause, body.buf, (size_t)body.len,
+                                           &head));
+        answer = status_and_body(self, result, &head);
+        leave_call(self);
+    }
+    PyBuffer_Release(&body);
+    return answer;
+}
+
+PyDoc_STRVAR(init_fail_doc, "init_fail(error_type, body) -> (status, body)\n\nPosts an error of the init phase.");
+
+static PyObject *client_init_fail(PyObject *object, PyObject *arguments)
+{
+    client_object *self = (client_object *)object;
+    const char *type;
+    Py_buffer body;
+    ra_head head;
+    ra_result result;
+    if (!PyArg_ParseTuple(arguments, "sy*:init_fail", &type, &body)) {
+        return NULL;
+    }
+    PyObject *answer = NULL;
+    if (enter_call(self) == 0) {
+        WITHOUT_GIL(self, result = ra_init_fail(self->http, type, body.buf, (size_t)body.len, &head));
+        answer = status_and_body(self, result, &head);
+        leave_call(self);
+    }
+    PyBuffer_Release(&body);
+    return answer;
+}
+
+/* ---- the type ----------------------------------------------------------------------------------------------- */
+
+static PyObject *client_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    const char *address, *user_agent;
+    if (keywords != NULL && PyDict_Size(keywords) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Client takes no keyword arguments");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(arguments, "ss:Client", &address, &user_agent)) {
+        return NULL;
+    }
+    client_object *self = (client_object *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    atomic_flag_clear(&self->busy);
+    self->http = ra_open(address, user_agent);
+    if (self->http == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    ra_on_interrupt(self->http, interrupted, self);
+    return (PyObject *)self;
+}
+
+static void client_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    ra_close(((client_object *)object)->http);
+    type->tp_free(object);
+    Py_DECREF(type); /* instances of heap types hold their type */
+}
+
+static PyMethodDef client_methods[] = {
+    {"next", client_next, METH_NOARGS, next_doc},
+    {"respond", client_respond, METH_VARARGS, respond_doc},
+    {"fail", client_fail, METH_VARARGS, fail_doc},
+    {"init_fail", client_init_fail, METH_VARARGS, init_fail_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot client_slots[] = {
+    {Py_tp_doc, "Client(address, user_agent): one keep-alive connection to the Runtime API."},
+    {Py_tp_new, client_new},
+    {Py_tp_dealloc, client_dealloc},
+    {Py_tp_methods, client_methods},
+    {0, NULL},
+};
+
+static PyType_Spec client_spec = {
+    .name = "_runtime_api.Client",
+    .basicsize = sizeof(client_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = client_slots,
+};
+
+/* ---- the module --------------------------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(encode_doc, "encode(value, ensure_ascii) -> bytes\n\n"
+                         "json.dumps(value) in UTF-8, with named tuples as objects, Decimal as its digits and bytes as text.");
+
+static PyObject *module_encode(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    PyObject *value;
+    int ensure_ascii;
+    if (!PyArg_ParseTuple(arguments, "Op:encode", &value, &ensure_ascii)) {
+        return NULL;
+    }
+    return json_encode(value, ensure_ascii != 0);
+}
+
+static PyMethodDef module_methods[] = {
+    {"encode", module_encode, METH_VARARGS, encode_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int module_exec(PyObject *module)
+{
+    module_state *state = PyModule_GetState(module);
+    state->error = PyErr_NewExceptionWithDoc("_runtime_api.Error", "The Runtime API could not be reached or understood.",
+                                             NULL, NULL);
+    if (state->error == NULL || PyModule_AddObjectRef(module, "Error", state->error) < 0) {
+        return -1;
+    }
+    state->client = (PyTypeObject *)PyType_FromModuleAndSpec(module, &client_spec, NULL);
+    if (state->client == NULL) {
+        return -1;
+    }
+    return PyModule_AddType(module, state->client);
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    module_state *state = PyModule_GetState(module);
+    if (state != NULL) {
+        Py_VISIT(state->error);
+        Py_VISIT(state->client);
+    }
+    return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+    module_state *state = PyModule_GetState(module);
+    if (state != NULL) {
+        Py_CLEAR(state->error);
+        Py_CLEAR(state->client);
+    }
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030c0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* without it, importing us would turn the GIL back on */
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_runtime_api",
+    .m_doc = "Client of the Lambda Runtime API and JSON encoder of make-runtime's bootstrap.",
+    .m_size = sizeof(module_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+};
+
+PyMODINIT_FUNC PyInit__runtime_api(void);
+
+PyMODINIT_FUNC PyInit__runtime_api(void)
+{
+    return PyModuleDef_Init(&module_definition);
+}

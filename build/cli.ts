@@ -1,0 +1,196 @@
+#!/usr/bin/env node
+// The command tree: parse, call one command, turn whatever happens into an exit status. Commands live in cli/, one
+// file each, and are loaded when they are called, so that --help costs Node's own start and no more.
+import tab from '@bomb.sh/tab/commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
+import pc from 'picocolors';
+import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/edge.ts';
+import { describeFailure } from './cli/failure.ts';
+import { exitStatus } from './lib/errors.ts';
+import { architectures, flavors, profiles } from './recipe/model.ts';
+
+const abort = new AbortController();
+let edge: Edge | undefined;
+
+function edgeOf(command: Command): Edge {
+  edge = makeEdge(command.optsWithGlobals<GlobalOptions>(), abort.signal);
+  return edge;
+}
+
+const program = new Command('make-runtime')
+  .description('Compile CPython into an AWS Lambda runtime, prove that it will run, and try it here.')
+  .version(await packageVersion(), '-V, --version')
+  .option('--json', 'print results as JSON on stdout, and progress as NDJSON on stderr')
+  .option('-q, --quiet', 'print nothing but results and errors')
+  .option('--no-color', 'no colours (also: NO_COLOR=1)')
+  .option('--offline', 'use only what is in the cache (also: MAKE_RUNTIME_OFFLINE=1)')
+  .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+  .showHelpAfterError('Add --help for what is possible.')
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `
+Examples:
+  make-runtime list                                    what can be built
+  make-runtime plan 3.13t                              what building it would do, and why
+  make-runtime build 3.13t                             compile, package and verify dist/out/<name>/layer.zip
+  make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
+  make-runtime doctor                                  what this machine lacks
+
+Environment:
+  MAKE_RUNTIME_CACHE    folder for sources and compiled interpreters (default: the user's cache folder)
+  MAKE_RUNTIME_JOBS     compilers at a time (default: one a core)
+  MAKE_RUNTIME_ENGINE   where commands run (default: host)
+  CC                    the C compiler (default: cc)
+
+Exit status: 0 success, 2 wrong usage, another number for each error code (docs/errors.md), 130 stopped by Ctrl-C.`,
+  );
+
+const recipeArgument = (): Argument =>
+  new Argument('<recipe>', 'a version such as 3.13, 3.13t or python3.13t, or a path to a recipe .toml');
+
+const planOptions = (command: Command): Command =>
+  command
+    .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
+    .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
+    .addOption(new Option('--profile <profile>', 'fast: no PGO, for trying things').choices(profiles).default('fast'))
+    .addOption(new Option('--engine <engine>', 'where commands run').default('host').env('MAKE_RUNTIME_ENGINE'))
+    .option('--python <version>', 'a pinned patch release, for example 3.13.5 (default: the newest pinned)')
+    .option('--with-headers', 'keep the C headers in the artifact');
+
+program
+  .command('list')
+  .description('recipes and flavours, with support status')
+  .action(async (_options, command: Command) => (await import('./cli/list.ts')).list(edgeOf(command)));
+
+planOptions(program.command('plan').addArgument(recipeArgument()))
+  .description('print exactly what a build would do: sources, every flag with its reason, steps')
+  .action(async (recipe: string, options, command: Command) =>
+    (await import('./cli/plan.ts')).plan({ recipe, ...options }, edgeOf(command)),
+  );
+
+planOptions(program.command('build').addArgument(recipeArgument()))
+  .description('compile, package and verify a layer')
+  .option('-o, --output <dir>', 'where the artifact goes: <dir>/<plan name>/', 'dist/out')
+  .action(async (recipe: string, options, command: Command) =>
+    (await import('./cli/build.ts')).build({ recipe, ...options }, edgeOf(command)),
+  );
+
+program
+  .command('verify')
+  .argument('<artifact>', 'a layer .zip, also one that this tool did not build')
+  .description('prove that a layer will run on Lambda, or say why not')
+  .addOption(new Option('--arch <arch>', 'the architecture it must be for').choices(architectures))
+  .action(async (artifact: string, options, command: Command) =>
+    (await import('./cli/verify.ts')).verify({ artifact, ...options }, edgeOf(command)),
+  );
+
+program
+  .command('inspect')
+  .argument('<artifact>', 'a layer .zip')
+  .description('sizes by folder, what was dropped and why, libraries needed, how Python was built')
+  .action(async (artifact: string, _options, command: Command) =>
+    (await import('./cli/inspect.ts')).inspect({ artifact }, edgeOf(command)),
+  );
+
+program
+  .command('invoke')
+  .argument('<artifact>', 'a layer .zip')
+  .description('send events to a handler through the real bootstrap, in a Lambda-like sandbox')
+  .requiredOption('--handler <module.function>', 'as in the function configuration, for example app.handler')
+  .requiredOption('--code <dir>', "the function's code")
+  .option(
+    '-e, --event <json|@file|->',
+    'JSON, a file (.jsonl: one event a line), or - for stdin; repeatable',
+    collect,
+    [],
+  )
+  .option('--env <name=value>', 'an environment variable, repeatable', collect, [])
+  .option('--layer <zip>', 'a further layer, repeatable; later ones win', collect, [])
+  .option('--timeout <seconds>', 'as in the function configuration', positiveNumber, 3)
+  .option('--memory <mb>', 'as in the function configuration', positiveNumber, 128)
+  .addHelpText(
+    'after',
+    `
+The response goes to stdout, logs and the REPORT line to stderr. Exit status 0 when every event got a response;
+otherwise the status of what went wrong (docs/errors.md): 90 the handler raised, 92 import error, 95 timeout, ...`,
+  )
+  .action(async (artifact: string, options, command: Command) =>
+    (await import('./cli/invoke.ts')).invoke({ artifact, ...options }, edgeOf(command)),
+  );
+
+program
+  .command('doctor')
+  .description('what this machine can and cannot do, each with the command that fixes it')
+  .action(async (_options, command: Command) => (await import('./cli/doctor.ts')).doctor(edgeOf(command)));
+
+program
+  .command('lock')
+  .description('maintain recipes/sources.lock.json, the pins of every source')
+  .option('--check', 'only check: order, recipes without a pin, and every download that can be reached')
+  .option('--add <version>', 'pin a further CPython release, repeatable', collect, [])
+  .option('--mirror <url>', 'a further place to get it from, repeatable', collect, [])
+  .action(async (options, command: Command) => (await import('./cli/lock.ts')).lock(options, edgeOf(command)));
+
+program
+  .command('quickstart')
+  .description('from nothing to a sample handler on a free-threaded CPython compiled here (may install packages)')
+  .option('-o, --output <dir>', 'where the artifact goes: <dir>/<plan name>/', 'dist/out')
+  .action(async (options, command: Command) =>
+    (await import('./cli/quickstart.ts')).quickstart(options.output, edgeOf(command)),
+  );
+
+program
+  .command('bench')
+  .description("measure init time and round trip beside plain python and AWS's own client")
+  .argument('[artifact]', 'a layer .zip (default: what `build 3.13t` makes)')
+  .option('--runs <n>', 'measured starts of each', positiveNumber, 30)
+  .action(async (artifact: string | undefined, options, command: Command) =>
+    (await import('./cli/bench.ts')).bench({ artifact, ...options }, edgeOf(command)),
+  );
+
+tab(program); // `make-runtime complete <shell>`
+
+// The first Ctrl-C lets stages clean up behind themselves, the second one does not wait for them.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (abort.signal.aborted) process.exit(exitStatus.CANCELLED);
+    abort.abort();
+  });
+}
+// `make-runtime list | head -1` is not an error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  edge?.progress.stop();
+  if (error instanceof CommanderError) {
+    // commander has printed its message already; help and version are not errors.
+    process.exitCode = error.exitCode === 0 ? 0 : exitStatus.USAGE;
+  } else {
+    const failure = describeFailure(error, {
+      colors: edge?.colors ?? pc,
+      json: edge?.json ?? false,
+      versions: `make-runtime ${program.version()}, Node ${process.version}, ${process.platform} ${process.arch}`,
+    });
+    process.stderr.write(failure.text);
+    process.exitCode = failure.status;
+  }
+} finally {
+  edge?.progress.stop();
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}
+
+function positiveNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isFinite(number) || number <= 0)
+    throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a positive number.`);
+  return number;
+}

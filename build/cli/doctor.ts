@@ -1,0 +1,168 @@
+// What this machine can and cannot do, each gap with the command that closes it.
+import { constants } from 'node:fs';
+import { access, mkdir, statfs } from 'node:fs/promises';
+import { firstLine, type HostProbe, installCommand, probeHost } from '../compile/host.ts';
+import { probeSandbox } from '../lambda/sandbox.ts';
+import type { Context } from '../lib/context.ts';
+import { resolvePlan } from '../pipeline.ts';
+import type { Edge } from './edge.ts';
+
+interface Finding {
+  readonly topic: string;
+  readonly state: 'ok' | 'missing' | 'optional';
+  readonly message: string;
+  readonly fix?: string;
+}
+
+export async function doctor(edge: Edge): Promise<void> {
+  const { ctx } = edge;
+  // The release with the most libraries stands for all of them.
+  const plan = await resolvePlan({ recipe: '3.14' }, ctx);
+  const probe = await probeHost(plan.libraries, ctx.env);
+  const findings: Finding[] = [
+    node(),
+    ...compiler(probe),
+    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), ...engines(edge), llvm(edge), buildPython(edge)])),
+  ];
+  if (edge.json) {
+    edge.print(JSON.stringify(findings));
+  } else {
+    const mark = { ok: edge.colors.green('✓'), missing: edge.colors.red('✗'), optional: edge.colors.dim('-') };
+    const width = Math.max(...findings.map(({ topic }) => topic.length));
+    edge.print(
+      findings
+        .flatMap(({ topic, state, message, fix }) => [
+          `${mark[state]} ${topic.padEnd(width)}  ${message}`,
+          ...(fix ? [`  ${' '.repeat(width)}  ${edge.colors.green('try')} ${fix}`] : []),
+        ])
+        .join('\n'),
+    );
+  }
+  if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1;
+}
+
+function node(): Finding {
+  const major = Number(process.versions.node.split('.')[0]);
+  return {
+    topic: 'node',
+    state: 'ok',
+    message: `${process.version}${major < 22 ? ' works; 22 or newer is recommended' : ''}`,
+  };
+}
+
+function compiler(probe: HostProbe): Finding[] {
+  const fix = installCommand(probe)?.join(' ');
+  const tools = probe.missing.filter(({ kind }) => kind === 'tool');
+  const libraries = probe.missing.filter(({ kind }) => kind !== 'tool');
+  const state = (list: readonly unknown[]): Finding['state'] => (list.length === 0 ? 'ok' : 'missing');
+  return [
+    { topic: 'system', state: 'ok', message: `${probe.builder.system}, ${process.arch}` },
+    {
+      topic: 'compiler',
+      state: state(tools),
+      message:
+        tools.length === 0 ? (probe.builder.compiler ?? '') : `not found: ${tools.map(({ name }) => name).join(', ')}`,
+      ...(tools.length > 0 && fix ? { fix } : {}),
+    },
+    {
+      topic: 'libraries',
+      state: state(libraries),
+      message:
+        libraries.length === 0
+          ? 'headers and static archives of every C library are there'
+          : `not found: ${libraries.map(({ name, modules }) => `${name} (${modules.join(', ')})`).join('; ')}`,
+      ...(libraries.length > 0 && fix ? { fix } : {}),
+    },
+  ];
+}
+
+async function disk(cacheDir: string): Promise<Finding> {
+  await mkdir(cacheDir, { recursive: true });
+  const writable = await access(cacheDir, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!writable) {
+    return {
+      topic: 'cache',
+      state: 'missing',
+      message: `${cacheDir} is not writable`,
+      fix: 'export MAKE_RUNTIME_CACHE=<folder>',
+    };
+  }
+  const { bavail, bsize } = await statfs(cacheDir);
+  const free = (bavail * bsize) / 1e9;
+  // A build tree takes 0.6 GB while it is being compiled, its result 0.15 GB.
+  return free < 2
+    ? {
+        topic: 'cache',
+        state: 'missing',
+        message: `${cacheDir}: ${free.toFixed(1)} GB free, a build needs 2`,
+        fix: 'export MAKE_RUNTIME_CACHE=<folder on a larger disk>',
+      }
+    : { topic: 'cache', state: 'ok', message: `${cacheDir}: ${free.toFixed(0)} GB free` };
+}
+
+async function sandbox(ctx: Context): Promise<Finding> {
+  const { kind, why } = await probeSandbox(ctx);
+  return kind === 'mapped'
+    ? { topic: 'sandbox', state: 'optional', message: `mapped paths only: ${why}`, fix: 'apt-get install bubblewrap' }
+    : { topic: 'sandbox', state: 'ok', message: `${kind}: handlers run with Lambda's own paths` };
+}
+
+function engines(edge: Edge): Promise<Finding>[] {
+  const containers = ['docker', 'podman', 'finch', 'nerdctl'];
+  return [
+    Promise.resolve({ topic: 'engine', state: 'ok', message: 'host' } satisfies Finding),
+    Promise.all(containers.map((name) => firstLine(name, ['--version'], edge.ctx.env))).then((found): Finding => {
+      const names = containers.filter((_, index) => found[index] !== undefined);
+      return {
+        topic: 'containers',
+        state: 'optional',
+        message: `${names.length > 0 ? `${names.join(', ')} found, but` : 'none found;'} building in containers is not supported yet`,
+      };
+    }),
+  ];
+}
+
+async function llvm(edge: Edge): Promise<Finding> {
+  const needs: readonly [string, string][] = [
+    ['3.13', '18'],
+    ['3.14', '19'],
+    ['3.15', '21'],
+  ];
+  const found = await Promise.all(
+    needs.map(async ([minor, major]) => {
+      const both = await Promise.all(
+        ['clang', 'llvm-readobj'].map((tool) => firstLine(`${tool}-${major}`, ['--version'], edge.ctx.env)),
+      );
+      return both.every((line) => line !== undefined) ? minor : undefined;
+    }),
+  );
+  const ready = found.filter((minor) => minor !== undefined);
+  return ready.length > 0
+    ? { topic: 'jit', state: 'ok', message: `LLVM for the JIT of ${ready.join(', ')}` }
+    : {
+        topic: 'jit',
+        state: 'optional',
+        message: `no LLVM for the JIT (${needs.map(([minor, major]) => `${minor} needs ${major}`).join(', ')})`,
+        fix: 'apt-get install clang-18 llvm-18 (Debian 13), dnf install clang18 llvm18 (Amazon Linux 2023)',
+      };
+}
+
+async function buildPython(edge: Edge): Promise<Finding> {
+  const version = await firstLine(
+    'python3',
+    ['-c', 'import sys; print("%d.%d.%d" % sys.version_info[:3])'],
+    edge.ctx.env,
+  );
+  const recent = version !== undefined && Number(version.split('.')[1]) >= 11;
+  return recent
+    ? { topic: 'python3', state: 'ok', message: `${version}: enough to build the JIT` }
+    : {
+        topic: 'python3',
+        state: 'optional',
+        message: `${version ?? 'none'}; only the JIT needs one, 3.11 or newer`,
+        fix: 'apt-get install python3 (Debian 12 or newer), dnf install python3.12 (Amazon Linux 2023)',
+      };
+}

@@ -1,0 +1,189 @@
+// What the build machine has: its system, compiler, static archives and headers, and what to install when something
+// is missing. Asked by plan (to record the builder), by compile (to refuse early), by doctor and by quickstart.
+import { readFile } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+import { execa } from 'execa';
+import { MakeRuntimeError } from '../lib/errors.ts';
+import type { Builder, Library } from '../recipe/model.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface PackageManager {
+  readonly name: 'apt' | 'dnf';
+  readonly install: readonly string[];
+  /** Lists installed versions, one "name version" a line. */
+  readonly query: readonly string[];
+  /** What provides a compiler, make and the archive tools. */
+  readonly toolchain: readonly string[];
+}
+
+const packageManagers: readonly (PackageManager & { probe: string })[] = [
+  {
+    name: 'apt',
+    probe: 'apt-get',
+    install: ['apt-get', 'install', '-y', '--no-install-recommends'],
+    query: ['dpkg-query', '-W', '-f', `\${Package} \${Version}\\n`],
+    toolchain: ['gcc', 'libc6-dev', 'make', 'xz-utils'],
+  },
+  {
+    name: 'dnf',
+    probe: 'dnf',
+    install: ['dnf', 'install', '-y'],
+    query: ['rpm', '-q', '--qf', '%{NAME} %{VERSION}-%{RELEASE}\\n'],
+    toolchain: ['gcc', 'make', 'xz', 'tar', 'findutils', 'diffutils'],
+  },
+];
+
+export interface Missing {
+  readonly kind: 'tool' | 'header' | 'archive';
+  /** "cc", "openssl/ssl.h", "libssl.a" */
+  readonly name: string;
+  /** Stdlib modules that cannot be built without it; empty for a tool. */
+  readonly modules: readonly string[];
+  /** The package that provides it with this machine's package manager, when known. */
+  readonly packages: readonly string[];
+}
+
+export interface HostProbe {
+  readonly builder: Builder;
+  readonly packageManager: PackageManager | undefined;
+  readonly missing: readonly Missing[];
+}
+
+/** Looks at the machine without changing it. `libraries` are the C libraries the plan will link. */
+export async function probeHost(libraries: readonly Library[], env: Environment): Promise<HostProbe> {
+  const cc = env['CC'] ?? 'cc';
+  const [system, compiler, packageManager] = await Promise.all([
+    systemName(),
+    firstLine(cc, ['--version'], env),
+    findPackageManager(env),
+  ]);
+  const toolchain = packageManager?.toolchain ?? [];
+  const tools = ['make', 'tar', 'xz', 'ar', 'ld'];
+  const found = await Promise.all(tools.map((tool) => firstLine(tool, ['--version'], env)));
+  const missing: Missing[] = tools
+    .filter((_, index) => found[index] === undefined)
+    .map((name) => ({ kind: 'tool', name, modules: [], packages: toolchain }));
+  if (compiler === undefined) missing.unshift({ kind: 'tool', name: cc, modules: [], packages: toolchain });
+  else missing.push(...(await missingFromLibraries(libraries, cc, packageManager, env)));
+  return {
+    builder: {
+      engine: 'host',
+      system,
+      compiler: compiler ?? null,
+      packages: packageManager ? await installedVersions(libraries, packageManager, env) : {},
+    },
+    packageManager,
+    missing,
+  };
+}
+
+/** Throws COMPILER_MISSING or HEADER_MISSING, naming everything that is missing and the one command that cures it. */
+export function requireComplete(probe: HostProbe): void {
+  if (probe.missing.length === 0) return;
+  const install = installCommand(probe);
+  const remedy = install
+    ? `Run: ${install.join(' ')}`
+    : 'Install a C compiler, make and the development files named above with your package manager.';
+  const tools = probe.missing.filter(({ kind }) => kind === 'tool');
+  if (tools.length > 0) {
+    const names = tools.map(({ name }) => name).join(', ');
+    throw new MakeRuntimeError('COMPILER_MISSING', `Compiling CPython needs ${names}, not found on this machine.`, {
+      remedy,
+    });
+  }
+  throw new MakeRuntimeError(
+    'HEADER_MISSING',
+    `Compiling CPython needs ${probe.missing.map(({ name }) => name).join(', ')}, not found on this machine.`,
+    {
+      remedy,
+      detail: probe.missing
+        .map(({ name, modules }) => `${name}: without it there is no ${modules.join(', ')}`)
+        .join('\n'),
+    },
+  );
+}
+
+/** The one command that installs everything missing, or undefined when the package manager is not known. */
+export function installCommand(probe: HostProbe): readonly string[] | undefined {
+  const packages = [...new Set(probe.missing.flatMap((missing) => missing.packages))];
+  return probe.packageManager && packages.length > 0 ? [...probe.packageManager.install, ...packages] : undefined;
+}
+
+async function missingFromLibraries(
+  libraries: readonly Library[],
+  cc: string,
+  packageManager: PackageManager | undefined,
+  env: Environment,
+): Promise<Missing[]> {
+  const packagesOf = (library: Library): string[] => (packageManager ? [library.packages[packageManager.name]] : []);
+  // One run of the preprocessor answers for every header.
+  const program = libraries
+    .map(({ header, name }) => `#if !__has_include(<${header}>)\nmissing:${name}\n#endif`)
+    .join('\n');
+  const { stdout } = await execa(cc, ['-E', '-P', '-x', 'c', '-'], { input: program, env: clean(env), reject: false });
+  const headers = libraries
+    .filter(({ name }) => stdout.split('\n').includes(`missing:${name}`))
+    .map(
+      (library): Missing => ({
+        kind: 'header',
+        name: library.header,
+        modules: library.modules,
+        packages: packagesOf(library),
+      }),
+    );
+  const archives = await Promise.all(
+    libraries.flatMap((library) =>
+      library.archives.map(async (archive): Promise<Missing | undefined> => {
+        // Prints a full path when the linker would find the file, and the bare name when not.
+        const path = await firstLine(cc, [`-print-file-name=${archive}`], env);
+        if (path !== undefined && isAbsolute(path)) return undefined;
+        return { kind: 'archive', name: archive, modules: library.modules, packages: packagesOf(library) };
+      }),
+    ),
+  );
+  return [...headers, ...archives.filter((missing) => missing !== undefined)];
+}
+
+async function installedVersions(
+  libraries: readonly Library[],
+  packageManager: PackageManager,
+  env: Environment,
+): Promise<Record<string, string>> {
+  const names = [...new Set(libraries.map(({ packages }) => packages[packageManager.name]))].sort();
+  const [command, ...options] = packageManager.query as [string, ...string[]];
+  const { stdout = '' } = await execa(command, [...options, ...names], { reject: false, env: clean(env) });
+  const versions = stdout
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(
+      (words): words is [string, string] => words.length === 2 && names.includes(words[0] as string) && words[1] !== '',
+    );
+  return Object.fromEntries(versions);
+}
+
+async function findPackageManager(env: Environment): Promise<PackageManager | undefined> {
+  for (const manager of packageManagers) {
+    if ((await firstLine(manager.probe, ['--version'], env)) !== undefined) return manager;
+  }
+  return undefined;
+}
+
+async function systemName(): Promise<string> {
+  const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
+  return /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(release)?.[1] ?? `${process.platform} ${process.arch}`;
+}
+
+/** The first line a command prints, or undefined when it cannot be run. */
+export async function firstLine(
+  command: string,
+  args: readonly string[],
+  env: Environment,
+): Promise<string | undefined> {
+  const result = await execa(command, args, { reject: false, env: clean(env), extendEnv: false, stdin: 'ignore' });
+  return result.failed ? undefined : `${result.stdout}\n${result.stderr}`.trim().split('\n')[0];
+}
+
+function clean(env: Environment): Record<string, string> {
+  return { LC_ALL: 'C', PATH: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin' };
+}

@@ -1,0 +1,372 @@
+// The Runtime API as one runtime process sees it, from its start to its end: routes, state machine, what was answered and
+// when. Hands out invocations and settles their outcomes. Knows HTTP requests, but not the server they came through, nor
+// the process that made them.
+// Wire contract: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and AWS's emulator (see runtime-state.ts).
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { collect, drainThen, plain, send } from './runtime-http.ts';
+import {
+  type Answer,
+  answers,
+  maxPayloadBytes,
+  maxStreamedBytes,
+  mayMove,
+  type RuntimeState,
+  sanitizeErrorType,
+  tooLargeBody,
+} from './runtime-state.ts';
+
+/** One event for the runtime, with everything `next` tells about it. Optional fields are absent headers. */
+export interface Invocation {
+  readonly requestId: string;
+  /** Opaque, unique per attempt; the runtime must echo it (newer platforms only). */
+  readonly invocationId?: string;
+  /** Epoch milliseconds. */
+  readonly deadlineMs: number;
+  readonly functionArn: string;
+  readonly traceId?: string;
+  /** JSON text, already base64-decoded. */
+  readonly clientContext?: string;
+  /** JSON text: `{"cognitoIdentityId":…,"cognitoIdentityPoolId":…}`. */
+  readonly cognitoIdentity?: string;
+  readonly tenantId?: string;
+  /** Default `application/json`. */
+  readonly contentType?: string;
+  readonly body: Uint8Array;
+}
+
+/** An error the runtime reported: the sanitised header and the body as sent. */
+export interface ReportedError {
+  readonly errorType: string;
+  readonly body: Buffer;
+  readonly contentType: string;
+  readonly xrayCause?: string;
+}
+
+/** What became of an invocation, as far as the runtime said. `at` is `performance.now()` of the moment it was known. */
+export type Outcome = { readonly at: number } & (
+  | {
+      readonly kind: 'response';
+      readonly body: Buffer;
+      readonly contentType: string;
+      readonly streamed: boolean;
+      /** A streamed response that ended in error trailers. */
+      readonly trailer?: ReportedError;
+    }
+  | ({ readonly kind: 'error' } & ReportedError)
+  | { readonly kind: 'too-large'; readonly size: number; readonly body: Buffer }
+  | { readonly kind: 'truncated' }
+  | { readonly kind: 'invalid-response-mode' }
+);
+
+export interface Offer {
+  /** Settles when the runtime has answered; never rejects, and never settles when the runtime does not answer. */
+  readonly outcome: Promise<Outcome>;
+  /** Settles at the `next` after the answer: only then is an invocation over (runtime-api 1.9). */
+  readonly finished: Promise<{ readonly at: number }>;
+}
+
+/** A call that Lambda would have refused. */
+export interface Violation {
+  readonly method: string;
+  readonly path: string;
+  readonly state: RuntimeState;
+  readonly status: number;
+  readonly message: string;
+}
+
+export interface OfferOptions {
+  /** Receives the chunks of a streamed response as they arrive; with it the limit is that of streamed responses. */
+  readonly onChunk?: (chunk: Buffer) => void;
+}
+
+interface Pending extends OfferOptions {
+  readonly invocation: Invocation;
+  readonly settle: (outcome: Outcome) => void;
+  readonly finish: (moment: { at: number }) => void;
+}
+
+const prefix = '/2018-06-01';
+/** The life of one runtime process as the API sees it: from its start to the `begin()` of the next one. */
+export class RuntimeSession {
+  /** Settles with the moment of the first `next`: the end of init. */
+  readonly ready: Promise<{ readonly at: number }>;
+  /** Settles when the runtime posts to /init/error. */
+  readonly initError: Promise<ReportedError & { readonly at: number }>;
+  readonly violations: Violation[] = [];
+  /** First token of the User-Agent: what Lambda records as the runtime release (runtime-api 1.8). */
+  release: string | undefined;
+  /** Value of `Lambda-Runtime-Invocation-Id` on the last answer; Lambda rejects another value, none skips the check. */
+  echoedInvocationId: string | undefined;
+  state: RuntimeState = 'Started';
+
+  #current: Pending | undefined;
+  #waiting: ServerResponse[] = [];
+  readonly #becomeReady: (moment: { at: number }) => void;
+  readonly #failInit: (error: ReportedError & { at: number }) => void;
+
+  constructor() {
+    const ready = deferred<{ at: number }>();
+    const failed = deferred<ReportedError & { at: number }>();
+    this.ready = ready.promise;
+    this.initError = failed.promise;
+    this.#becomeReady = ready.resolve;
+    this.#failInit = failed.resolve;
+  }
+
+  /**
+   * Hands an invocation to the runtime: now when it waits in `next`, else at its next `next`.
+   * Throws when the previous invocation is not over (a bug of the caller).
+   */
+  offer(invocation: Invocation, { onChunk }: OfferOptions = {}): Offer {
+    if (this.#current !== undefined) throw new Error('An invocation is still under way in this session.');
+    const outcome = deferred<Outcome>();
+    const finished = deferred<{ at: number }>();
+    this.#current = {
+      invocation,
+      settle: outcome.resolve,
+      finish: finished.resolve,
+      ...(onChunk === undefined ? {} : { onChunk }),
+    };
+    if (this.state === 'Ready' && this.#waiting.length > 0) {
+      this.state = 'Running';
+      for (const response of this.#waiting.splice(0)) deliver(response, invocation);
+    }
+    return { outcome: outcome.promise, finished: finished.promise };
+  }
+
+  /** @internal One request of the runtime. */
+  handle(request: IncomingMessage, response: ServerResponse, at: number): void {
+    this.release ??= request.headers['user-agent']?.split(/\s/, 1)[0]?.slice(0, 128);
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const route = path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : undefined;
+    const answer = /^\/runtime\/invocation\/([^/]+)\/(response|error)$/.exec(route ?? '');
+    if (route === '/ping') {
+      this.#only('GET', request, response, () => plain(response, 200, 'pong'));
+    } else if (route === '/runtime/invocation/next') {
+      this.#only('GET', request, response, () => this.#next(request, response, at));
+    } else if (route === '/runtime/init/error') {
+      this.#only('POST', request, response, () => this.#initFailed(request, response, at));
+    } else if (answer !== null) {
+      this.#only('POST', request, response, () => this.#answered(request, response, answer[1]!, answer[2]!));
+    } else {
+      this.#note(request, 404, 'no such route');
+      plain(response, 404, '404 page not found\n');
+    }
+  }
+
+  #only(method: string, request: IncomingMessage, response: ServerResponse, go: () => void): void {
+    if (request.method === method) {
+      go();
+    } else {
+      this.#note(request, 405, `only ${method} is allowed here`);
+      response.writeHead(405, { Allow: method, 'Content-Length': 0 }).end();
+    }
+  }
+
+  #next(request: IncomingMessage, response: ServerResponse, at: number): void {
+    const current = this.#current;
+    if (!mayMove(this.state, 'Ready')) {
+      this.#refuse(request, response, answers.invalidTransition(this.state, 'Ready'));
+    } else if (this.state === 'Running' && current !== undefined) {
+      deliver(response, current.invocation);
+    } else if (this.state === 'Started') {
+      this.#becomeReady({ at });
+      this.#wait(response, current?.invocation);
+    } else if (this.state === 'RuntimeResponseSentState') {
+      this.#current = undefined;
+      current?.finish({ at });
+      this.#wait(response, undefined);
+    } else {
+      this.#wait(response, undefined);
+    }
+  }
+
+  #wait(response: ServerResponse, invocation: Invocation | undefined): void {
+    this.state = invocation === undefined ? 'Ready' : 'Running';
+    if (invocation !== undefined) {
+      deliver(response, invocation);
+      return;
+    }
+    this.#waiting.push(response);
+    response.once('close', () => {
+      this.#waiting = this.#waiting.filter((waiting) => waiting !== response);
+    });
+  }
+
+  #initFailed(request: IncomingMessage, response: ServerResponse, at: number): void {
+    collect(request, response, maxPayloadBytes, undefined, (body, _size, whole) => {
+      if (!mayMove(this.state, 'InitError')) {
+        this.#refuse(request, response, answers.invalidTransition(this.state, 'InitError'));
+        return;
+      }
+      this.state = 'InitError';
+      send(response, answers.accepted);
+      if (whole) this.#failInit({ ...reported(request, body, jsonOrBytes(body)), at });
+    });
+  }
+
+  #answered(request: IncomingMessage, response: ServerResponse, requestId: string, verb: string): void {
+    const current = this.#current;
+    const echoed = request.headers['lambda-runtime-invocation-id'];
+    this.echoedInvocationId = typeof echoed === 'string' ? echoed : undefined;
+    // AWS checks the id before the state, so a following `next` delivers the running event again.
+    const wanted = current?.invocation;
+    const stale =
+      echoed !== undefined && wanted?.invocationId !== undefined && echoed !== wanted.invocationId && echoed !== '';
+    const target = verb === 'response' ? 'InvocationResponse' : 'InvocationErrorResponse';
+    const mode = request.headers['lambda-runtime-function-response-mode'] ?? '';
+    const refuse = (answer: Answer): void => drainThen(request, () => this.#refuse(request, response, answer));
+    if (current === undefined || decode(requestId) !== wanted?.requestId || stale) {
+      refuse(answers.invalidRequestId);
+    } else if (!mayMove(this.state, target)) {
+      refuse(answers.invalidTransition(this.state, target));
+    } else if (verb === 'error') {
+      this.state = target;
+      this.#errorPosted(request, response, current);
+    } else if (mode !== '' && mode !== 'streaming') {
+      this.state = target;
+      // AWS leaves the state as it is here, so the `next` that follows is refused with 403 (runtime-api 1.5).
+      current.settle({ kind: 'invalid-response-mode', at: performance.now() });
+      refuse(answers.invalidResponseMode);
+    } else {
+      this.state = target;
+      this.#responsePosted(request, response, current, mode === 'streaming');
+    }
+  }
+
+  #errorPosted(request: IncomingMessage, response: ServerResponse, current: Pending): void {
+    collect(request, response, Number.POSITIVE_INFINITY, undefined, (body) => {
+      const at = performance.now();
+      const cause = request.headers['content-type'] === 'application/vnd.aws.lambda.error.cause+json';
+      const error = cause ? withCause(request, body) : reported(request, body, contentTypeOf(request, ''));
+      this.state = 'RuntimeResponseSentState';
+      send(response, answers.accepted);
+      current.settle({ kind: 'error', at, ...error });
+    });
+  }
+
+  #responsePosted(request: IncomingMessage, response: ServerResponse, current: Pending, streamed: boolean): void {
+    const onChunk = streamed ? current.onChunk : undefined;
+    const limit = onChunk === undefined ? maxPayloadBytes : maxStreamedBytes;
+    collect(request, response, limit, onChunk, (body, size, whole) => {
+      const at = performance.now();
+      this.state = 'RuntimeResponseSentState';
+      if (!whole) {
+        this.#refuse(request, response, answers.truncated);
+        current.settle({ kind: 'truncated', at });
+      } else if (size > limit) {
+        send(response, answers.tooLarge);
+        current.settle({ kind: 'too-large', at, size, body: Buffer.from(tooLargeBody(size)) });
+      } else {
+        send(response, answers.accepted);
+        const trailer = trailerError(request);
+        const contentType = contentTypeOf(request, streamed ? 'application/octet-stream' : '');
+        const extra = trailer === undefined ? {} : { trailer };
+        current.settle({ kind: 'response', at, body, contentType, streamed, ...extra });
+      }
+    });
+  }
+
+  #refuse(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+    this.#note(request, answer.status, (JSON.parse(answer.body) as { errorMessage: string }).errorMessage);
+    send(response, answer);
+  }
+
+  #note(request: IncomingMessage, status: number, message: string): void {
+    this.violations.push({
+      method: request.method ?? '',
+      path: request.url ?? '',
+      state: this.state,
+      status,
+      message,
+    });
+  }
+}
+
+interface Deferred<T> {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+}
+
+/** Promise.withResolvers needs Node 22; the floor is Node 20. */
+function deferred<T>(): Deferred<T> {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+function deliver(response: ServerResponse, invocation: Invocation): void {
+  const optional: readonly (readonly [string, string | undefined])[] = [
+    ['Lambda-Runtime-Aws-Request-Id', invocation.requestId],
+    ['Lambda-Runtime-Invocation-Id', invocation.invocationId],
+    ['Lambda-Runtime-Trace-Id', invocation.traceId],
+    ['Lambda-Runtime-Client-Context', invocation.clientContext],
+    ['Lambda-Runtime-Cognito-Identity', invocation.cognitoIdentity],
+    ['Lambda-Runtime-Invoked-Function-Arn', invocation.functionArn],
+    ['Lambda-Runtime-Deadline-Ms', String(Math.trunc(invocation.deadlineMs))],
+    ['Lambda-Runtime-Aws-Tenant-Id', invocation.tenantId],
+  ];
+  for (const [name, value] of optional) {
+    // Header bytes are what the caller sent, UTF-8 included; node takes them as latin1.
+    if (value !== undefined && value !== '') response.setHeader(name, Buffer.from(value).toString('latin1'));
+  }
+  response.setHeader('Content-Type', invocation.contentType ?? 'application/json');
+  response.setHeader('Content-Length', invocation.body.byteLength);
+  response.writeHead(200).end(invocation.body);
+}
+
+function reported(request: IncomingMessage, body: Buffer, contentType: string): ReportedError {
+  const cause = request.headers['lambda-runtime-function-xray-error-cause'];
+  return {
+    errorType: sanitizeErrorType(first(request.headers['lambda-runtime-function-error-type'])),
+    body,
+    contentType,
+    ...(cause === undefined || cause === '' ? {} : { xrayCause: String(cause) }),
+  };
+}
+
+/** `application/vnd.aws.lambda.error.cause+json`: the caller gets three fields, X-Ray the fourth (runtime-api 1.4). */
+function withCause(request: IncomingMessage, body: Buffer): ReportedError {
+  try {
+    const { errorMessage, errorType, stackTrace, errorCause } = JSON.parse(body.toString()) as Record<string, unknown>;
+    const kept = Buffer.from(JSON.stringify({ errorMessage, errorType, stackTrace }));
+    const base = reported(request, kept, 'application/json');
+    return errorCause === undefined ? base : { ...base, xrayCause: JSON.stringify(errorCause) };
+  } catch {
+    return reported(request, Buffer.from('"Invalid error body"'), 'application/octet-stream');
+  }
+}
+
+function trailerError(request: IncomingMessage): ReportedError | undefined {
+  const type = request.trailers['lambda-runtime-function-error-type'];
+  if (type === undefined) return undefined;
+  const body = Buffer.from(request.trailers['lambda-runtime-function-error-body'] ?? '', 'base64');
+  return { errorType: sanitizeErrorType(type), body, contentType: 'application/json' };
+}
+
+function contentTypeOf(request: IncomingMessage, fallback: string): string {
+  return request.headers['content-type'] ?? fallback;
+}
+
+function jsonOrBytes(body: Buffer): string {
+  try {
+    JSON.parse(body.toString());
+    return 'application/json';
+  } catch {
+    return 'application/octet-stream';
+  }
+}
+
+function first(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}

@@ -1,0 +1,74 @@
+// Results that are either whole or absent. A stage fills a scratch folder beside the final one and renames it, so a
+// run that was killed (even with kill -9) leaves nothing that a later run could mistake for a result.
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { explainSystemError } from './errors.ts';
+
+const partial = /\.(\d+)\.partial$/;
+
+/**
+ * Returns `folder`, filling it with `fill(scratch)` when it is not there yet.
+ * Safe for concurrent runs: each fills its own scratch folder, the first rename wins, the others discard theirs.
+ *
+ * @returns whether the folder was there already
+ */
+export async function folderOnce(
+  folder: string,
+  fill: (scratch: string) => Promise<void>,
+): Promise<{ cached: boolean }> {
+  if (await exists(folder)) return { cached: true };
+  await removeAbandoned(folder);
+  const scratch = `${folder}.${process.pid}.partial`;
+  try {
+    await rm(scratch, { recursive: true, force: true });
+    await mkdir(scratch, { recursive: true });
+    await fill(scratch);
+    await rename(scratch, folder).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    });
+  } catch (error) {
+    throw explainSystemError(error, `writing ${folder}`);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+  return { cached: false };
+}
+
+/** Writes a file whole: a reader sees the old content or the new, never a part. */
+export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
+  const scratch = `${path}.${process.pid}.partial`;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(scratch, content);
+    await rename(scratch, path);
+  } catch (error) {
+    await rm(scratch, { force: true });
+    throw explainSystemError(error, `writing ${path}`);
+  }
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Removes scratch folders for the same result whose process is gone. */
+async function removeAbandoned(folder: string): Promise<void> {
+  const siblings = await readdir(dirname(folder)).catch(() => []);
+  for (const name of siblings) {
+    const pid = partial.exec(name)?.[1];
+    if (pid === undefined || !name.startsWith(`${basename(folder)}.`) || isRunning(Number(pid))) continue;
+    await rm(join(dirname(folder), name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return pid !== process.pid;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

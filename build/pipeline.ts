@@ -1,0 +1,109 @@
+// The whole story on one screen: recipe -> plan -> sources -> build -> tree -> artifact -> verdict.
+// Each stage is a function in a room of its own; this file only says in which order, and reports what it did.
+import { join, resolve } from 'node:path';
+import { compile } from './compile/compile.ts';
+import { engineNamed } from './compile/engine.ts';
+import { probeHost } from './compile/host.ts';
+import { bootstrapDigest, link } from './compile/link.ts';
+import type { Context } from './lib/context.ts';
+import { isMakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
+import { writeWhole } from './lib/folder.ts';
+import { stableJson } from './package/build-json.ts';
+import { type Layer, packageLayer } from './package/package.ts';
+import { librariesFor } from './recipe/libraries.ts';
+import { loadRecipe, recipeNames } from './recipe/load.ts';
+import type { Plan } from './recipe/model.ts';
+import { parseRecipeName } from './recipe/name.ts';
+import { chooseFlavor, parseArch, parseProfile, plan } from './recipe/plan.ts';
+import { readLock } from './source/lock.ts';
+import { fetchPlanSource } from './source/obtain.ts';
+import { prune } from './tree/prune.ts';
+import { fileAt, makeTree, mergeTrees, readTree } from './tree/tree.ts';
+import { verifyArtifact } from './verify/artifact.ts';
+import type { Verdict } from './verify/verdict.ts';
+
+export interface PlanRequest {
+  /** As a user types it: "3.13", "3.13t", "./mine.toml". */
+  readonly recipe: string;
+  readonly flavor?: string;
+  readonly arch?: string;
+  readonly profile?: string;
+  readonly engine?: string;
+  readonly python?: string;
+  readonly withHeaders?: boolean;
+}
+
+export interface Built {
+  readonly plan: Plan;
+  readonly layer: Layer;
+  readonly verdict: Verdict;
+}
+
+/** What a request means on this machine, before anything is done about it. */
+export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<Plan> {
+  engineNamed(request.engine ?? 'host');
+  const named = parseRecipeName(request.recipe, await recipeNames(ctx.packageDir));
+  const recipe = await loadRecipe(named.reference, ctx.packageDir);
+  const version = request.python ?? named.version;
+  const { builder } = await probeHost(librariesFor(recipe.python, []), ctx.env);
+  return plan(
+    recipe,
+    {
+      flavor: chooseFlavor(named.flavor, request.flavor),
+      arch: parseArch(request.arch ?? process.arch),
+      profile: parseProfile(request.profile ?? 'fast'),
+      ...(version === undefined ? {} : { version }),
+      withHeaders: request.withHeaders ?? false,
+    },
+    await readLock(ctx.packageDir),
+    builder,
+    await bootstrapDigest(ctx.packageDir),
+  );
+}
+
+/** Obeys a plan: `<output>/<plan name>/` gets layer.zip, plan.json, ledger.json and verdict.json. */
+export async function buildRuntime(plan: Plan, output: string, ctx: Context): Promise<Built> {
+  const outDir = join(resolve(output), plan.name);
+  const stage = stages(ctx);
+
+  const lock = await readLock(ctx.packageDir);
+  const source = await stage('sources', `CPython ${plan.python.version} source`, () =>
+    fetchPlanSource(plan, lock, ctx),
+  );
+  const build = await stage('compile', `compile ${plan.python.executable} (${plan.flavor})`, () =>
+    compile(plan, source, ctx),
+  );
+  const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx));
+  const layer = await stage('package', 'package layer.zip', async () => {
+    const installed = mergeTrees(
+      await readTree(build.prefix),
+      makeTree([[`bin/${plan.python.executable}`, await fileAt(executable.path)]]),
+    );
+    const { tree, ledger } = prune(installed, plan.prune);
+    const notices = await readTree(join(build.embed, 'notices'));
+    return packageLayer({ tree, plan, ledger, notices, outDir }, ctx);
+  });
+  await writeWhole(join(outDir, 'plan.json'), stableJson(plan));
+  const verdict = await stage('verify', 'verify', () => verifyArtifact(layer.path, {}, ctx));
+  await writeWhole(join(outDir, 'verdict.json'), stableJson(verdict));
+  return { plan, layer, verdict };
+}
+
+/** Wraps a stage in its events; a stage result says by itself whether it came from the cache. */
+function stages(ctx: Context) {
+  return async <Result>(stage: string, title: string, run: () => Promise<Result>): Promise<Result> => {
+    throwIfCancelled(ctx.signal);
+    const start = Date.now();
+    ctx.report({ type: 'stage-start', stage, title });
+    try {
+      const result = await run();
+      const cached = typeof result === 'object' && result !== null && 'cached' in result && result.cached === true;
+      ctx.report({ type: 'stage-end', stage, title, milliseconds: Date.now() - start, cached });
+      return result;
+    } catch (error) {
+      ctx.report({ type: 'stage-failed', stage, title, milliseconds: Date.now() - start });
+      if (!isMakeRuntimeError(error)) throwIfCancelled(ctx.signal); // What a child died of is not news after Ctrl-C.
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,245 @@
+// Facts about CPython's build system per minor version, as data: what its configure understands and what we ask of it,
+// each with its reason. Knows nothing of recipes, machines or downloads.
+//
+// Sources: configure.ac, Makefile.pre.in and Tools/jit/README.md of the versions named; "Configure Python" in the
+// 3.15 documentation; PEP 703/779 (free-threading), PEP 744 (JIT), PEP 768 (remote debugging), PEP 831 (frame pointers);
+// python-build-standalone's cpython-unix/build-cpython.sh and its measurements.
+import type { Arch, Flavor, Library, Reasoned, Requirement, StaticModules } from './model.ts';
+import { setupLocal } from './setup-local.ts';
+
+export const minors = ['3.10', '3.11', '3.12', '3.13', '3.14', '3.15'] as const;
+export type Minor = (typeof minors)[number];
+
+/** Where an entry applies; both ends inclusive, absent means everywhere. */
+export interface Applies {
+  readonly since?: Minor | undefined;
+  readonly until?: Minor | undefined;
+  readonly flavor?: Flavor | undefined;
+  readonly arch?: Arch | undefined;
+}
+
+export interface CPythonFacts {
+  readonly flavors: readonly Flavor[];
+  /** LLVM's major version that Tools/jit accepts (Tools/jit/_llvm.py rejects every other one). */
+  readonly llvm?: string;
+  /** Whether configure can link the stdlib's extension modules in by itself (Modules/Setup.stdlib, gh-89790). */
+  readonly staticModules: StaticModules['mechanism'];
+}
+
+export const cpython: Readonly<Record<Minor, CPythonFacts>> = {
+  '3.10': { flavors: ['default'], staticModules: 'setup-local' },
+  // 3.11 has Modules/Setup.stdlib, but setup.py still builds the modules and some of its lines are commented out.
+  '3.11': { flavors: ['default'], staticModules: 'setup-local' },
+  '3.12': { flavors: ['default'], staticModules: 'buildtype' },
+  '3.13': { flavors: ['default', 'free-threaded', 'jit'], llvm: '18', staticModules: 'buildtype' },
+  '3.14': { flavors: ['default', 'free-threaded', 'jit'], llvm: '19', staticModules: 'buildtype' },
+  '3.15': { flavors: ['default', 'free-threaded', 'jit'], llvm: '21', staticModules: 'buildtype' },
+};
+
+/** True when an entry applies to this version, flavour and architecture. */
+export function applies(entry: Applies, minor: Minor, flavor?: Flavor, arch?: Arch): boolean {
+  const at = minors.indexOf(minor);
+  if (entry.since !== undefined && at < minors.indexOf(entry.since)) return false;
+  if (entry.until !== undefined && at > minors.indexOf(entry.until)) return false;
+  if (entry.flavor !== undefined && flavor !== undefined && entry.flavor !== flavor) return false;
+  return entry.arch === undefined || arch === undefined || entry.arch === arch;
+}
+
+/** The versions that have a flavour, for messages. */
+export function minorsWith(flavor: Flavor): readonly Minor[] {
+  return minors.filter((minor) => cpython[minor].flavors.includes(flavor));
+}
+
+/** The prefix every build is configured for. The tree is relocatable afterwards; this is where a layer mounts it. */
+export const prefix = '/opt/lang';
+
+type Rule = Reasoned & Applies;
+
+const configureRules: readonly Rule[] = [
+  {
+    value: `--prefix=${prefix}`,
+    reason: 'A fixed prefix keeps the bytes equal on every builder; it is where a layer lands, and the tree can move.',
+  },
+  {
+    value: '--disable-shared',
+    reason: 'One executable: /lib64 comes before /opt/lib on Lambda, and static thread-local access is faster.',
+  },
+  {
+    value: '--disable-gil',
+    flavor: 'free-threaded',
+    reason: 'This is what free-threaded means (PEP 703).',
+  },
+  {
+    value: '--enable-experimental-jit=yes-off',
+    flavor: 'jit',
+    reason: 'The JIT is compiled in but off until the function sets PYTHON_JIT=1: cold starts do not pay for it.',
+  },
+  {
+    value: '--disable-test-modules',
+    reason: 'The _test* and xx* modules serve only the test suite, which is not shipped.',
+  },
+  {
+    value: '--without-ensurepip',
+    reason: 'pip has no place in a read-only runtime, and running it would make the build depend on the network.',
+  },
+  {
+    value: '--enable-loadable-sqlite-extensions',
+    reason: 'Functions load extensions such as sqlite-vec; the default build leaves the method out.',
+  },
+  {
+    value: '--with-pkg-config=no',
+    since: '3.11',
+    reason: 'Whether the builder has pkg-config must not change the result; plain -l flags find the static archives.',
+  },
+  {
+    value: '--without-system-libmpdec',
+    since: '3.13',
+    reason: 'decimal uses the copy in the source tree; from 3.13 on configure would prefer the system one (gh-115119).',
+  },
+  {
+    value: '--without-remote-debug',
+    since: '3.14',
+    reason: 'Nothing may attach to a function from outside (PEP 768); less to attack, nothing lost on Lambda.',
+  },
+  {
+    value: '--disable-safety',
+    since: '3.14',
+    reason:
+      '3.14 turns on -fstack-protector-strong, which costs 2-3 % (python-build-standalone); the lighter -fstack-protector is in the compiler flags of every version.',
+  },
+  {
+    value: '--without-frame-pointers',
+    since: '3.15',
+    reason: '3.15 keeps frame pointers for profilers (PEP 831); none can attach on Lambda, and they cost speed.',
+  },
+  {
+    value: 'MODULE_BUILDTYPE=static',
+    since: '3.12',
+    reason: 'Extension modules become part of the executable: no lib-dynload, no file to open per import.',
+  },
+  {
+    value: 'OPT=-DNDEBUG -O3 -Wall',
+    reason: 'The default adds -g: objects ten times the size, a third more time to compile, and all of it stripped.',
+  },
+  {
+    value: 'ac_cv_func_strlcpy=no',
+    reason: 'glibc has strlcpy only since 2.38 and Lambda has 2.34; CPython brings its own when configure finds none.',
+  },
+];
+
+/**
+ * The arguments of ./configure in order.
+ * @param withoutModules names of extension modules that are not built
+ */
+export function configureArguments(
+  minor: Minor,
+  flavor: Flavor,
+  arch: Arch,
+  withoutModules: readonly string[],
+): readonly Reasoned[] {
+  const rules = configureRules.filter((rule) => applies(rule, minor, flavor, arch)).map(reasoned);
+  // PY_STDLIB_MOD() in configure.ac leaves a module alone whose cache variable says n/a. It exists since 3.11; 3.10
+  // (and setup.py in 3.11) goes by the *disabled* list of Setup.local instead.
+  if (minor === '3.10') return rules;
+  return [
+    ...rules,
+    ...withoutModules.map((name) => ({
+      value: `py_cv_module_${name}=n/a`,
+      reason: 'See the modules left out.',
+    })),
+  ];
+}
+
+const cflagRules: readonly Rule[] = [
+  {
+    value: '-O3',
+    reason: "CPython's own level, repeated because -D_FORTIFY_SOURCE warns without one and fails configure's probes.",
+  },
+  {
+    value: '-fno-pie',
+    reason:
+      'A position-dependent executable is about 5 % faster (python-build-standalone; Debian builds the same way).',
+  },
+  {
+    value: '-fno-semantic-interposition',
+    reason: 'Nobody replaces a function inside the interpreter at run time, so calls may be direct.',
+  },
+  {
+    value: '-fstack-protector',
+    reason: 'Light hardening: guards functions with character arrays.',
+  },
+  {
+    value: '-fstack-clash-protection',
+    reason: 'Light hardening: a large stack frame cannot jump over the guard page.',
+  },
+  {
+    value: '-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2',
+    reason: "Light hardening: glibc's checked string functions. Undefined first, as some compilers predefine it.",
+  },
+];
+
+/** Compiler flags, in order. One entry may hold several words that belong together. */
+export function compilerFlags(minor: Minor, flavor: Flavor, arch: Arch): readonly Reasoned[] {
+  return cflagRules.filter((rule) => applies(rule, minor, flavor, arch)).map(reasoned);
+}
+
+const ldflagRules: readonly Rule[] = [
+  { value: '-no-pie', reason: 'The counterpart of -fno-pie.' },
+  { value: '-Wl,-z,relro', reason: 'Hardening: relocated data becomes read-only after start.' },
+  { value: '-Wl,-z,now', reason: 'Hardening: completes relro. One executable has few imports, so it costs nothing.' },
+  {
+    value: '-Wl,-z,noexecstack',
+    reason: 'Hardening: an assembler file without a note must not make the stack executable.',
+  },
+];
+
+/** Linker flags, in order. */
+export function linkerFlags(
+  minor: Minor,
+  flavor: Flavor,
+  arch: Arch,
+  libraries: readonly Library[],
+): readonly Reasoned[] {
+  const rules = ldflagRules.filter((rule) => applies(rule, minor, flavor, arch)).map(reasoned);
+  return [
+    ...rules,
+    ...libraries.map(({ archives }) => ({
+      value: `-Wl,--exclude-libs,${archives.join(':')}`,
+      reason: "The libraries' symbols stay private: a wheel that brings its own OpenSSL or SQLite must not meet ours.",
+    })),
+  ];
+}
+
+/** Tools needed beside a C compiler and make. */
+export function requirements(minor: Minor, flavor: Flavor): readonly Requirement[] {
+  const llvm = cpython[minor].llvm;
+  if (flavor !== 'jit' || llvm === undefined) return [];
+  return [
+    {
+      tool: 'llvm',
+      version: llvm,
+      exact: true,
+      reason: `Tools/jit of CPython ${minor} accepts clang and llvm-readobj of LLVM ${llvm} only; not needed at run time.`,
+    },
+    { tool: 'python', version: '3.11', exact: false, reason: 'Tools/jit runs on the builder and needs Python 3.11.' },
+  ];
+}
+
+/** How extension modules get into the executable. */
+export function staticModules(
+  minor: Minor,
+  withoutModules: readonly string[],
+  libraries: readonly Library[],
+): StaticModules {
+  if (cpython[minor].staticModules === 'buildtype')
+    return { mechanism: 'buildtype', lines: [], reason: 'configure links them in itself (MODULE_BUILDTYPE, 3.12+).' };
+  return {
+    mechanism: 'setup-local',
+    lines: setupLocal(minor, withoutModules, libraries),
+    reason: 'Before 3.12 only Modules/Setup.local can say which modules are linked in.',
+  };
+}
+
+function reasoned({ value, reason }: Rule): Reasoned {
+  return { value, reason };
+}

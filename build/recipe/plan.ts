@@ -1,0 +1,243 @@
+// Resolves a recipe to the one plan that later stages obey. Pure: no file, no clock, no environment. Everything that
+// can be known to fail is refused here, not after ten minutes of compiling.
+import { MakeRuntimeError } from '../lib/errors.ts';
+import { shortDigest } from './canonical.ts';
+import {
+  applies,
+  compilerFlags,
+  configureArguments,
+  cpython,
+  linkerFlags,
+  minorsWith,
+  requirements,
+  staticModules,
+} from './cpython.ts';
+import { glibcFloor, symbolBindings } from './glibc.ts';
+import { librariesFor } from './libraries.ts';
+import type { Choices, Recipe, Rule } from './load.ts';
+import {
+  type Arch,
+  architectures,
+  type Builder,
+  type Flavor,
+  flavors,
+  type Lock,
+  type Plan,
+  type Profile,
+  type PruneRule,
+  profiles,
+  type Reasoned,
+  type Source,
+} from './model.ts';
+import { printRecipeName } from './name.ts';
+import { nearest } from './nearest.ts';
+import { compareVersions, parseVersion, seriesOf } from './version.ts';
+
+/** What the command line adds to a recipe. */
+export interface Choice {
+  readonly flavor: Flavor;
+  readonly arch: Arch;
+  readonly profile: Profile;
+  /** A pinned CPython version ("3.13.5"); the newest pinned one when absent. */
+  readonly version?: string;
+  /** Keep the C headers in the artifact. */
+  readonly withHeaders?: boolean;
+}
+
+/** The compressor's bytes are part of an artifact's bytes; a test keeps this equal to the installed version. */
+export const deflate = 'fflate@0.8.3/6';
+
+/**
+ * Resolves a recipe.
+ * @param lock every pinned source
+ * @param builder the machine the commands will run on, as far as it shapes the result
+ * @param bootstrapDigest sha256 over bootstrap-src/
+ * @throws FLAVOR_UNAVAILABLE, PYTHON_NOT_PINNED, PROFILE_UNSUPPORTED
+ */
+export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builder, bootstrapDigest: string): Plan {
+  const { flavor, arch, profile } = choice;
+  if (profile === 'release') {
+    throw new MakeRuntimeError(
+      'PROFILE_UNSUPPORTED',
+      'The release profile (PGO, LTO, pinned libraries) is not built yet.',
+      {
+        remedy: 'Use `--profile fast`, which gives the same runtime with less optimisation.',
+      },
+    );
+  }
+  const intent = recipe.flavors[flavor];
+  if (!intent) throw flavorUnavailable(recipe, flavor);
+
+  const minor = recipe.python;
+  const source = pick(recipe, choice, lock);
+  const chosen = <T>(from: (choices: Choices) => readonly Rule<T>[]): readonly Rule<T>[] =>
+    [...from(recipe), ...from(intent)].filter((rule) => applies(rule, minor, flavor, arch));
+
+  const withoutModules = chosen((choices) => choices.without).map(reasoned);
+  const left = withoutModules.map(({ value }) => value);
+  const libraries = librariesFor(minor, left);
+  const keep = [...recipe.keep, ...intent.keep, ...(choice.withHeaders ? ['headers'] : [])];
+  const executable = `python${minor}${flavor === 'free-threaded' ? 't' : ''}`;
+  const content: Omit<Plan, 'id'> = {
+    name: [
+      ...(recipe.shipped ? [] : [recipe.name]),
+      executable,
+      ...(flavor === 'jit' ? ['jit'] : []),
+      arch,
+      profile,
+    ].join('-'),
+    recipe: recipe.name,
+    python: { version: source.version, minor, executable },
+    flavor,
+    arch,
+    profile,
+    builder,
+    notes: notes(recipe, source, intent.notes),
+    source,
+    libraries,
+    configure: [
+      ...configureArguments(minor, flavor, arch, left),
+      ...chosen((choices) => choices.configure).map(reasoned),
+    ],
+    cflags: [...compilerFlags(minor, flavor, arch), ...chosen((choices) => choices.cflags).map(reasoned)],
+    ldflags: [...linkerFlags(minor, flavor, arch, libraries), ...chosen((choices) => choices.ldflags).map(reasoned)],
+    staticModules: staticModules(minor, left, libraries),
+    requires: requirements(minor, flavor),
+    withoutModules,
+    symbolBindings: symbolBindings(arch),
+    glibcFloor,
+    bootstrap: bootstrapDigest,
+    prune: chosen((choices) => choices.prune)
+      .filter(({ id }) => !keep.includes(id))
+      .map(pruneRule),
+    epoch: recipe.epoch,
+    deflate,
+  };
+  return { id: shortDigest(content), ...content };
+}
+
+/**
+ * Settles the flavour from the recipe's name ("3.13t") and from --flavor.
+ * @throws FLAVOR_UNAVAILABLE for a word that is no flavour; FLAVOR_CONFLICT when the two disagree
+ */
+export function chooseFlavor(named: Flavor | undefined, asked: string | undefined): Flavor {
+  if (asked === undefined) return named ?? 'default';
+  const flavor = oneOf(flavors, asked);
+  if (flavor === undefined) {
+    const near = nearest(asked, flavors);
+    throw new MakeRuntimeError('FLAVOR_UNAVAILABLE', `There is no flavour "${asked}".`, {
+      remedy: `${near === undefined ? '' : `Did you mean "${near}"? `}Flavours are ${flavors.join(', ')}.`,
+    });
+  }
+  if (named === undefined || named === flavor) return flavor;
+  if (flavor === 'jit') {
+    // gh-133171: configure builds both, but the JIT is never used; gh-141594 would change that.
+    throw new MakeRuntimeError('FLAVOR_CONFLICT', 'CPython cannot run its JIT in a free-threaded build yet.', {
+      remedy: 'Leave out the "t" for the JIT, or leave out `--flavor jit` for free-threading.',
+    });
+  }
+  throw new MakeRuntimeError(
+    'FLAVOR_CONFLICT',
+    `The recipe's name says ${named}, but the option says --flavor ${flavor}.`,
+    { remedy: 'Say one of them.' },
+  );
+}
+
+/**
+ * Reads an architecture, in Lambda's words or in uname's.
+ * @throws ARCH_UNSUPPORTED
+ */
+export function parseArch(text: string): Arch {
+  const arch = oneOf(architectures, { aarch64: 'arm64', amd64: 'x86_64', x64: 'x86_64' }[text] ?? text);
+  if (arch !== undefined) return arch;
+  throw new MakeRuntimeError('ARCH_UNSUPPORTED', `Lambda has no architecture "${text}".`, {
+    remedy: `Architectures are ${architectures.join(' and ')}.`,
+  });
+}
+
+/**
+ * Reads a profile.
+ * @throws PROFILE_UNSUPPORTED for a word that is no profile
+ */
+export function parseProfile(text: string): Profile {
+  const profile = oneOf(profiles, text);
+  if (profile !== undefined) return profile;
+  throw new MakeRuntimeError('PROFILE_UNSUPPORTED', `There is no profile "${text}".`, {
+    remedy: `Profiles are ${profiles.join(' and ')}.`,
+  });
+}
+
+/** The pinned sources of one CPython series, newest first; final releases before pre-releases. */
+export function pinsOf(lock: Lock, series: string): readonly Source[] {
+  return lock.sources
+    .filter(({ name, version }) => name === 'cpython' && seriesOf(version) === series)
+    .toSorted((a, b) => {
+      const finality = Number(isPreRelease(a.version)) - Number(isPreRelease(b.version));
+      return finality || compareVersions(b.version, a.version);
+    });
+}
+
+/** "3.15.0rc1" and its like. */
+export function isPreRelease(version: string): boolean {
+  return (parseVersion(version)?.pre ?? '') !== '';
+}
+
+function pick(recipe: Recipe, choice: Choice, lock: Lock): Source {
+  const pins = pinsOf(lock, recipe.python).filter(
+    ({ version }) => recipe.oldest === undefined || compareVersions(version, recipe.oldest.version) >= 0,
+  );
+  const source = choice.version === undefined ? pins[0] : pins.find(({ version }) => version === choice.version);
+  if (source) return source;
+
+  const asked = choice.version;
+  const list = pins.map(({ version }) => version).join(', ');
+  if (asked === undefined) {
+    throw new MakeRuntimeError('PYTHON_NOT_PINNED', `The lock file pins no release of CPython ${recipe.python}.`, {
+      remedy: `Pin one with \`make-runtime lock --add ${recipe.python}.N\`.`,
+    });
+  }
+  const tooOld =
+    recipe.oldest !== undefined &&
+    parseVersion(asked) !== undefined &&
+    compareVersions(asked, recipe.oldest.version) < 0;
+  const why =
+    seriesOf(asked) !== recipe.python
+      ? `Recipe ${recipe.name} builds CPython ${recipe.python}, not ${asked}.`
+      : tooOld
+        ? `CPython ${asked} is not offered: ${recipe.oldest.reason}`
+        : `CPython ${asked} is not pinned in the lock file.`;
+  throw new MakeRuntimeError('PYTHON_NOT_PINNED', why, {
+    remedy: list === '' ? `Pin it with \`make-runtime lock --add ${asked}\`.` : `Pinned for this recipe: ${list}.`,
+  });
+}
+
+function flavorUnavailable(recipe: Recipe, flavor: Flavor): MakeRuntimeError {
+  const having = minorsWith(flavor);
+  if (cpython[recipe.python].flavors.includes(flavor)) {
+    return new MakeRuntimeError('FLAVOR_UNAVAILABLE', `Recipe ${recipe.name} does not offer the flavour ${flavor}.`, {
+      remedy: `Add a [flavor.${flavor}] table to it, or use a shipped recipe: ${printRecipeName(recipe.python, flavor)}.`,
+    });
+  }
+  return new MakeRuntimeError('FLAVOR_UNAVAILABLE', `CPython ${recipe.python} has no ${flavor} build.`, {
+    remedy: `These versions have one: ${having.join(', ')}. For example: make-runtime build ${printRecipeName(having.at(-1) ?? '', flavor)}`,
+  });
+}
+
+function notes(recipe: Recipe, source: Source, flavorNotes: readonly string[]): readonly string[] {
+  const pre = isPreRelease(source.version)
+    ? [`${source.version} is a pre-release: for trying things, not for production.`]
+    : [];
+  return [...recipe.status.notes, ...pre, ...flavorNotes];
+}
+
+function oneOf<T extends string>(words: readonly T[], word: string): T | undefined {
+  return words.find((known) => known === word);
+}
+
+function reasoned({ value, reason }: Reasoned): Reasoned {
+  return { value, reason };
+}
+
+function pruneRule({ id, patterns, reason, modules }: PruneRule): PruneRule {
+  return { id, patterns, reason, ...(modules === undefined ? {} : { modules }) };
+}

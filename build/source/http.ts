@@ -1,0 +1,228 @@
+// One file over HTTP into one file on disk, going on where an earlier attempt stopped. Knows nothing of hashes, locks
+// or other mirrors. Proxies come from the caller's environment.
+import { open, readFile, truncate, writeFile } from 'node:fs/promises';
+import { type Agent, type Dispatcher, EnvHttpProxyAgent, interceptors, request } from 'undici';
+import type { Context } from '../lib/context.ts';
+import { throwIfCancelled } from '../lib/errors.ts';
+import { sizeOf } from './cache.ts';
+
+/** A mirror that does not have the file, cannot be reached or stopped answering: the next one may do. */
+export class MirrorFailure extends Error {
+  override readonly name = 'MirrorFailure';
+}
+
+/** A mirror that sends more than the pinned size: it has something else. */
+export class TooLarge extends Error {
+  override readonly name = 'TooLarge';
+}
+
+export interface Patience {
+  /** Attempts per mirror when the connection breaks or the server stumbles. */
+  readonly attempts: number;
+  /** Milliseconds before the second attempt; doubles each time. */
+  readonly delay: number;
+}
+
+export const patience: Patience = { attempts: 4, delay: 500 };
+
+const connectTimeout = 15_000;
+const silenceTimeout = 60_000;
+
+/**
+ * Downloads into `part`, appending when `part` is the beginning of the same file.
+ * @param limit bytes that may be written at most; Infinity when unknown
+ * @returns whether anything on disk was reused
+ * @throws MirrorFailure, TooLarge; CANCELLED
+ */
+export async function download(
+  url: string,
+  part: string,
+  limit: number,
+  ctx: Context,
+  { attempts, delay }: Patience = patience,
+): Promise<{ resumed: boolean }> {
+  await using session = openSession(ctx.env);
+  let resumed = false;
+  for (let attempt = 1; ; attempt++) {
+    throwIfCancelled(ctx.signal);
+    try {
+      resumed = (await attemptDownload(session.dispatcher, url, part, limit, ctx)) || resumed;
+      return { resumed };
+    } catch (error) {
+      throwIfCancelled(ctx.signal);
+      if (error instanceof TooLarge || (error instanceof MirrorFailure && !(error instanceof Stumble))) throw error;
+      const reason = error instanceof Stumble ? error.message : sentence(error);
+      if (reason === undefined) throw error;
+      if (attempt >= attempts || isHopeless(error)) throw new MirrorFailure(reason, { cause: error });
+      ctx.report({ type: 'progress', stage: 'sources', text: `${new URL(url).host}: ${reason}; trying again` });
+      await pause(delay * 2 ** (attempt - 1), ctx.signal);
+    }
+  }
+}
+
+/** True when the server says it has the file. */
+export async function answers(url: string, ctx: Context): Promise<boolean> {
+  await using session = openSession(ctx.env);
+  try {
+    const { statusCode, body } = await request(url, {
+      method: 'HEAD',
+      dispatcher: session.dispatcher,
+      signal: ctx.signal,
+      headersTimeout: connectTimeout,
+    });
+    await body.dump();
+    return statusCode === 200;
+  } catch {
+    throwIfCancelled(ctx.signal);
+    return false;
+  }
+}
+
+/** The server answered with a status that may pass: 5xx, 408, 429. */
+class Stumble extends MirrorFailure {}
+
+async function attemptDownload(
+  dispatcher: Dispatcher,
+  url: string,
+  part: string,
+  limit: number,
+  ctx: Context,
+): Promise<boolean> {
+  const have = (await sizeOf(part)) ?? 0;
+  const before = await readNote(part);
+  // Bytes of another address, or of unknown origin, may still be the same file; the hash decides in the end.
+  const validator = before?.url === url ? before.validator : undefined;
+  const response = await request(url, {
+    dispatcher,
+    signal: ctx.signal,
+    headersTimeout: silenceTimeout,
+    bodyTimeout: silenceTimeout,
+    headers: {
+      'accept-encoding': 'identity',
+      ...(have > 0 ? { range: `bytes=${have}-` } : {}),
+      ...(have > 0 && validator !== undefined ? { 'if-range': validator } : {}),
+    },
+  });
+  const { statusCode, headers, body } = response;
+  let start = 0;
+  if (statusCode === 206 && startOf(headers['content-range']) === have) start = have;
+  else if (statusCode === 416 && have > 0) {
+    // Nothing behind what we have: it is whole, or longer than the file. The hash will tell.
+    await body.dump();
+    return true;
+  } else if (statusCode !== 200) {
+    await body.dump();
+    const text = `answered HTTP ${statusCode}`;
+    throw statusCode >= 500 || statusCode === 408 || statusCode === 429 ? new Stumble(text) : new MirrorFailure(text);
+  }
+  await truncate(part, start).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  await writeFile(`${part}.json`, JSON.stringify({ url, validator: validatorOf(headers) }));
+
+  const file = await open(part, start === 0 ? 'w' : 'a');
+  try {
+    let size = start;
+    let reported = 0;
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > limit) throw new TooLarge(`sent more than ${limit} bytes`);
+      await file.write(chunk);
+      if (size - reported >= 1 << 20) {
+        reported = size;
+        const of = Number.isFinite(limit) ? ` of ${megabytes(limit)}` : '';
+        ctx.report({ type: 'progress', stage: 'sources', text: `${new URL(url).host}: ${megabytes(size)}${of} MB` });
+      }
+    }
+  } finally {
+    await file.close();
+  }
+  return start > 0;
+}
+
+interface Session extends AsyncDisposable {
+  readonly dispatcher: Dispatcher;
+}
+
+function openSession(env: Context['env']): Session {
+  const agent = new EnvHttpProxyAgent({
+    // An empty string, not undefined: undici would look into the process environment itself.
+    httpProxy: env.http_proxy ?? env.HTTP_PROXY ?? '',
+    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY ?? '',
+    noProxy: env.no_proxy ?? env.NO_PROXY ?? '',
+    connect: { timeout: connectTimeout },
+  } satisfies EnvHttpProxyAgent.Options & Agent.Options);
+  const dispatcher = agent.compose(interceptors.redirect({ maxRedirections: 5 }));
+  return { dispatcher, [Symbol.asyncDispose]: () => agent.destroy() };
+}
+
+async function readNote(part: string): Promise<{ url?: string; validator?: string } | undefined> {
+  try {
+    return JSON.parse(await readFile(`${part}.json`, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A strong ETag, or the date: what If-Range may carry (RFC 9110, 13.1.5). */
+function validatorOf(headers: Record<string, string | string[] | undefined>): string | undefined {
+  const etag = headers.etag;
+  if (typeof etag === 'string' && !etag.startsWith('W/')) return etag;
+  const date = headers['last-modified'];
+  return typeof date === 'string' ? date : undefined;
+}
+
+function startOf(contentRange: string | string[] | undefined): number | undefined {
+  const match = /^bytes (\d+)-/.exec(String(contentRange));
+  return match ? Number(match[1]) : undefined;
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'host not found',
+  EAI_AGAIN: 'the name server does not answer',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection broken',
+  EPIPE: 'connection broken',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+  ETIMEDOUT: 'no answer',
+  UND_ERR_CONNECT_TIMEOUT: `no answer within ${connectTimeout / 1000} s`,
+  UND_ERR_HEADERS_TIMEOUT: `silent for ${silenceTimeout / 1000} s`,
+  UND_ERR_BODY_TIMEOUT: `silent for ${silenceTimeout / 1000} s`,
+  UND_ERR_SOCKET: 'connection broken',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'sent less than it announced',
+  UND_ERR_ABORTED: 'connection broken',
+};
+
+/** What happened on the network in a few words; undefined when it was not the network. */
+function sentence(error: unknown): string | undefined {
+  const { code, message, errors } = error as { code?: string; message?: string; errors?: unknown[] };
+  if (code !== undefined && code in reasons) return reasons[code];
+  if (Array.isArray(errors) && errors.length > 0) return sentence(errors[0]);
+  if (code?.startsWith('UND_ERR') || code?.startsWith('HPE_')) return message;
+  if (code?.startsWith('ERR_TLS') || code?.includes('CERT') || code?.includes('SELF_SIGNED')) return `TLS: ${message}`;
+  return undefined;
+}
+
+/** Trying again at once cannot help. */
+function isHopeless(error: unknown): boolean {
+  const { code, errors } = error as { code?: string; errors?: unknown[] };
+  if (Array.isArray(errors) && errors.length > 0) return isHopeless(errors[0]);
+  return code === 'ENOTFOUND' || code === 'ECONNREFUSED' || code === 'ENETUNREACH' || code?.includes('CERT') === true;
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    const finish = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', finish);
+      done();
+    };
+    const timer = setTimeout(finish, milliseconds);
+    signal.addEventListener('abort', finish, { once: true });
+  });
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
+}

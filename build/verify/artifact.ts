@@ -1,0 +1,48 @@
+// An artifact file -> verdict or inspection, with its interpreter run inside the lambda room's sandbox. The glue
+// between the checks, which take any Runner, and the sandbox, which knows no checks.
+import { join } from 'node:path';
+import { Sandbox } from '../lambda/sandbox.ts';
+import type { Context } from '../lib/context.ts';
+import { unpackLayer } from '../package/unpack.ts';
+import type { Arch } from '../recipe/model.ts';
+import { verify } from './checks.ts';
+import { type Inspection, inspect } from './inspect.ts';
+import type { Runner } from './runner.ts';
+import { openSubject, type Subject } from './subject.ts';
+import type { Verdict } from './verdict.ts';
+
+/**
+ * Judges a layer zip, also one this tool did not build.
+ * @throws ARTIFACT_NOT_FOUND, ARTIFACT_NOT_A_LAYER, CANCELLED
+ */
+export async function verifyArtifact(path: string, options: { arch?: Arch }, ctx: Context): Promise<Verdict> {
+  const subject = await openSubject(path, { ...options, signal: ctx.signal });
+  return withRunner(subject, path, ctx, (runner) => verify(subject, ctx, { runner }));
+}
+
+/** Looks at a layer zip; throws as verifyArtifact(). */
+export async function inspectArtifact(path: string, ctx: Context): Promise<Inspection> {
+  const subject = await openSubject(path, { signal: ctx.signal });
+  return withRunner(subject, path, ctx, (runner) => inspect(subject, { runner }));
+}
+
+async function withRunner<Result>(
+  subject: Subject,
+  path: string,
+  ctx: Context,
+  use: (runner: Runner) => Promise<Result>,
+): Promise<Result> {
+  const layerDir = await unpackLayer(path, subject.tree, ctx);
+  const sandbox = await Sandbox.open({ layerDirs: [layerDir] }, ctx);
+  try {
+    return await use({
+      root: sandbox.places.layerRoot,
+      run: async (argv, options = {}) => {
+        const { exitCode, signal, stdout, stderr } = await sandbox.run(argv, options);
+        return { exitCode: exitCode ?? null, signal: signal ?? null, stdout, stderr };
+      },
+    });
+  } finally {
+    await sandbox.close();
+  }
+}

@@ -1,0 +1,159 @@
+#!/bin/sh
+# CPython 3.10.21 (default, x86_64, fast); generated from the plan, do not edit.
+set -eu
+# Everything that could make two builds differ is pinned here.
+export SOURCE_DATE_EPOCH=1767225600 LC_ALL=C TZ=UTC PYTHONHASHSEED=0
+unset PYTHONHOME PYTHONPATH PYTHONSTARTUP CFLAGS CPPFLAGS LDFLAGS LIBS MAKEFLAGS MFLAGS
+umask 022
+step() { printf '::step %s\n' "$1"; }
+
+step unpack
+mkdir -p "$WORK/src" "$WORK/build" "$WORK/lib"
+tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1
+
+step libraries
+cp -L "$(${CC:-cc} -print-file-name=libssl.a)" "$WORK/lib/libssl.a"   # openssl
+cp -L "$(${CC:-cc} -print-file-name=libcrypto.a)" "$WORK/lib/libcrypto.a"   # openssl
+cp -L "$(${CC:-cc} -print-file-name=libsqlite3.a)" "$WORK/lib/libsqlite3.a"   # sqlite
+cp -L "$(${CC:-cc} -print-file-name=libffi.a)" "$WORK/lib/libffi.a"   # libffi
+cp -L "$(${CC:-cc} -print-file-name=libbz2.a)" "$WORK/lib/libbz2.a"   # bzip2
+cp -L "$(${CC:-cc} -print-file-name=liblzma.a)" "$WORK/lib/liblzma.a"   # xz
+cp -L "$(${CC:-cc} -print-file-name=libuuid.a)" "$WORK/lib/libuuid.a"   # util-linux
+cp -L "$(${CC:-cc} -print-file-name=libz.a)" "$WORK/lib/libz.a"   # zlib
+
+step configure
+cd "$WORK/build"
+../src/configure -q \
+  --prefix=/opt/lang \
+  --disable-shared \
+  --disable-test-modules \
+  --without-ensurepip \
+  --enable-loadable-sqlite-extensions \
+  'OPT=-DNDEBUG -O3 -Wall' \
+  ac_cv_func_strlcpy=no
+cat > Modules/Setup.local <<'SETUP'
+SQLITE_MODULE_CFLAGS=-DMODULE_NAME='"sqlite3"' -I$(srcdir)/Modules/_sqlite
+*static*
+_asyncio _asynciomodule.c
+_bisect _bisectmodule.c
+_blake2 _blake2/blake2module.c _blake2/blake2b_impl.c _blake2/blake2s_impl.c
+_bz2 _bz2module.c -lbz2
+_codecs_cn cjkcodecs/_codecs_cn.c
+_codecs_hk cjkcodecs/_codecs_hk.c
+_codecs_iso2022 cjkcodecs/_codecs_iso2022.c
+_codecs_jp cjkcodecs/_codecs_jp.c
+_codecs_kr cjkcodecs/_codecs_kr.c
+_codecs_tw cjkcodecs/_codecs_tw.c
+_contextvars _contextvarsmodule.c
+_csv _csv.c
+_ctypes _ctypes/_ctypes.c _ctypes/callbacks.c _ctypes/callproc.c _ctypes/stgdict.c _ctypes/cfield.c -DHAVE_FFI_PREP_CIF_VAR -DHAVE_FFI_PREP_CLOSURE_LOC -DHAVE_FFI_CLOSURE_ALLOC -lffi -ldl
+_datetime _datetimemodule.c
+_decimal _decimal/_decimal.c _decimal/libmpdec/basearith.c _decimal/libmpdec/constants.c _decimal/libmpdec/context.c _decimal/libmpdec/convolute.c _decimal/libmpdec/crt.c _decimal/libmpdec/difradix2.c _decimal/libmpdec/fnt.c _decimal/libmpdec/fourstep.c _decimal/libmpdec/io.c _decimal/libmpdec/mpalloc.c _decimal/libmpdec/mpdecimal.c _decimal/libmpdec/numbertheory.c _decimal/libmpdec/sixstep.c _decimal/libmpdec/transpose.c -I$(srcdir)/Modules/_decimal/libmpdec -DCONFIG_64 -DANSI -DHAVE_UINT128_T
+_elementtree _elementtree.c -I$(srcdir)/Modules/expat -DHAVE_EXPAT_CONFIG_H -DUSE_PYEXPAT_CAPI
+_hashlib _hashopenssl.c $(OPENSSL_INCLUDES) $(OPENSSL_LDFLAGS) -lcrypto
+_heapq _heapqmodule.c
+_json _json.c
+_lsprof _lsprof.c rotatingtree.c
+_lzma _lzmamodule.c -llzma
+_md5 md5module.c
+_multibytecodec cjkcodecs/multibytecodec.c
+_multiprocessing _multiprocessing/multiprocessing.c _multiprocessing/semaphore.c -I$(srcdir)/Modules/_multiprocessing
+_opcode _opcode.c
+_pickle _pickle.c
+_posixshmem _multiprocessing/posixshmem.c -I$(srcdir)/Modules/_multiprocessing -lrt
+_posixsubprocess _posixsubprocess.c
+_queue _queuemodule.c
+_random _randommodule.c
+_sha1 sha1module.c
+_sha256 sha256module.c
+_sha3 _sha3/sha3module.c
+_sha512 sha512module.c
+_socket socketmodule.c
+_sqlite3 _sqlite/cache.c _sqlite/connection.c _sqlite/cursor.c _sqlite/microprotocols.c _sqlite/module.c _sqlite/prepare_protocol.c _sqlite/row.c _sqlite/statement.c _sqlite/util.c $(SQLITE_MODULE_CFLAGS) -lsqlite3
+_ssl _ssl.c $(OPENSSL_INCLUDES) $(OPENSSL_LDFLAGS) $(OPENSSL_LIBS)
+_statistics _statisticsmodule.c
+_struct _struct.c
+_uuid _uuidmodule.c -luuid
+_xxsubinterpreters _xxsubinterpretersmodule.c
+_zoneinfo _zoneinfo.c
+array arraymodule.c
+audioop audioop.c
+binascii binascii.c -DUSE_ZLIB_CRC32 -lz
+cmath cmathmodule.c
+fcntl fcntlmodule.c
+grp grpmodule.c
+math mathmodule.c _math.c
+mmap mmapmodule.c
+pyexpat pyexpat.c expat/xmlparse.c expat/xmlrole.c expat/xmltok.c -I$(srcdir)/Modules/expat -DHAVE_EXPAT_CONFIG_H -DXML_POOR_ENTROPY -DUSE_PYEXPAT_CAPI
+resource resource.c
+select selectmodule.c
+syslog syslogmodule.c
+termios termios.c
+unicodedata unicodedata.c
+zlib zlibmodule.c -lz
+*disabled*
+_crypt
+_ctypes_test
+_curses
+_curses_panel
+_dbm
+_gdbm
+_testbuffer
+_testcapi
+_testclinic
+_testimportmultiple
+_testinternalcapi
+_testmultiphase
+_tkinter
+_xxtestfuzz
+nis
+ossaudiodev
+readline
+spwd
+xxlimited
+xxlimited_35
+SETUP
+
+step compile
+# _NODIST flags reach the interpreter and its extension modules, not what users compile against it later; given
+# to make and not to configure because only there they also reach the tools that freeze the first modules.
+export CFLAGS_NODIST="-O3 -fno-pie -fno-semantic-interposition -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"
+export LDFLAGS_NODIST="-L../lib -no-pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--exclude-libs,libssl.a:libcrypto.a -Wl,--exclude-libs,libsqlite3.a -Wl,--exclude-libs,libffi.a -Wl,--exclude-libs,libbz2.a -Wl,--exclude-libs,liblzma.a -Wl,--exclude-libs,libuuid.a -Wl,--exclude-libs,libz.a"
+make -j"$JOBS"
+
+step install
+# Bytecode is compiled below in one mode; PYTHON_FOR_BUILD=: keeps "make install" from doing it three times.
+make install DESTDIR="$OUT/root" PYTHON_FOR_BUILD=:
+
+step embed
+mkdir -p "$OUT/embed/lib" "$OUT/embed/notices"
+cp libpython3.10.a "$OUT/embed/lib/"
+cp -L ../lib/*.a "$OUT/embed/lib/"
+# What the interpreter is linked with, as make knows it; archives of the build tree become -l:NAME.
+printf 'include Makefile\nprint-libs:\n\t@echo $(MODLIBS) $(LIBS) $(SYSLIBS)\n' > print-libs.mk
+for word in $(make -s -f print-libs.mk print-libs); do
+  case $word in
+    *.a) cp "$word" "$OUT/embed/lib/" && printf '%s\n' "-l:${word##*/}" ;;
+    *) printf '%s\n' "$word" ;;
+  esac
+done > "$OUT/embed/libs"
+cp -R "$OUT/root/opt/lang/include/python3.10" "$OUT/embed/include"
+# Licences of everything that ends up in the executable.
+cp ../src/LICENSE "$OUT/embed/notices/cpython.txt"
+cp ../src/Doc/license.rst "$OUT/embed/notices/cpython-incorporated.rst"
+cp -L /usr/share/doc/libssl-dev/copyright "$OUT/embed/notices/openssl.txt" 2>/dev/null || printf '%s\n' 'openssl: Apache-2.0' > "$OUT/embed/notices/openssl.txt"
+cp -L /usr/share/doc/libsqlite3-dev/copyright "$OUT/embed/notices/sqlite.txt" 2>/dev/null || printf '%s\n' 'sqlite: blessing' > "$OUT/embed/notices/sqlite.txt"
+cp -L /usr/share/doc/libffi-dev/copyright "$OUT/embed/notices/libffi.txt" 2>/dev/null || printf '%s\n' 'libffi: MIT' > "$OUT/embed/notices/libffi.txt"
+cp -L /usr/share/doc/libbz2-dev/copyright "$OUT/embed/notices/bzip2.txt" 2>/dev/null || printf '%s\n' 'bzip2: bzip2-1.0.6' > "$OUT/embed/notices/bzip2.txt"
+cp -L /usr/share/doc/liblzma-dev/copyright "$OUT/embed/notices/xz.txt" 2>/dev/null || printf '%s\n' 'xz: 0BSD' > "$OUT/embed/notices/xz.txt"
+cp -L /usr/share/doc/uuid-dev/copyright "$OUT/embed/notices/util-linux.txt" 2>/dev/null || printf '%s\n' 'util-linux: BSD-3-Clause' > "$OUT/embed/notices/util-linux.txt"
+cp -L /usr/share/doc/zlib1g-dev/copyright "$OUT/embed/notices/zlib.txt" 2>/dev/null || printf '%s\n' 'zlib: Zlib' > "$OUT/embed/notices/zlib.txt"
+
+step bytecode
+LIB="$OUT/root/opt/lang/lib/python3.10"
+# sysconfig data and pkg-config files name the scratch folder: same plan, same bytes needs one fixed name.
+grep -rlIF -e "$WORK" "$OUT/root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done
+# unchecked-hash: never reads or hashes the source at import (PEP 552). One process, because parallel
+# compilation changes reference flags in the marshalled code (https://github.com/python/cpython/issues/129724).
+"$OUT/root/opt/lang/bin/python3.10" -I -m compileall -q -j1 --invalidation-mode unchecked-hash \
+  -s "$OUT/root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"
