@@ -8,6 +8,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          globalSetup: './test/support/bundle.ts',
           include: ['test/**/*.test.ts'],
           exclude: ['test/slow/**', 'test/hygiene/**'],
           testTimeout: 30_000,
@@ -17,6 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'slow',
+          globalSetup: './test/support/bundle.ts',
           include: ['test/slow/**/*.test.ts'],
           testTimeout: 40 * 60_000,
           hookTimeout: 40 * 60_000,

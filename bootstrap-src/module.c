@@ -5,7 +5,9 @@
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "json_encode.h"
 #include "runtime_api.h"
@@ -21,6 +23,7 @@ typedef struct {
     atomic_flag busy;      /* one request at a time: the C client is not thread-safe, and a GIL does not help, as it
                               is released while waiting */
     PyThreadState *thread; /* of the call under way, while it has released the GIL */
+    int wake[2];           /* pipe, made when first needed; -1 before */
 } client_object;
 
 static struct PyModuleDef module_definition;
@@ -54,6 +57,43 @@ static int enter_call(client_object *self)
 static void leave_call(client_object *self)
 {
     atomic_flag_clear(&self->busy);
+}
+
+/* Documented, but not exported by shared libpythons before 3.13 (those that tests link; ours is static): do without. */
+#pragma weak PySignal_SetWakeupFd
+
+/* While the main thread waits for an invocation, Python's C signal handler writes to our pipe (its "wakeup fd"), so that
+   no signal can slip in between the last look and the wait, or vanish into another thread. Where user code has a
+   wakeup fd of its own (an event loop that is never closed), that one stays, and EINTR has to do.
+   Returns -1 with an exception when a Python handler raised. */
+static int watch_signals(client_object *self)
+{
+    if (gettid() != getpid() || PySignal_SetWakeupFd == NULL) {
+        return 0; /* Python runs signal handlers on the main thread only */
+    }
+    if (self->wake[0] < 0 && pipe2(self->wake, O_NONBLOCK | O_CLOEXEC) < 0) {
+        self->wake[0] = self->wake[1] = -1; /* out of descriptors: EINTR has to do */
+    }
+    if (self->wake[0] >= 0) {
+        int theirs = PySignal_SetWakeupFd(self->wake[1]);
+        if (theirs >= 0) {
+            (void)PySignal_SetWakeupFd(theirs);
+        } else {
+            ra_wake_on(self->http, self->wake[0]);
+        }
+    }
+    return PyErr_CheckSignals(); /* what came before we watched */
+}
+
+static void unwatch_signals(client_object *self)
+{
+    ra_wake_on(self->http, -1);
+    if (self->wake[1] >= 0) {
+        int installed = PySignal_SetWakeupFd(-1);
+        if (installed >= 0 && installed != self->wake[1]) {
+            (void)PySignal_SetWakeupFd(installed); /* a signal handler set its own meanwhile */
+        }
+    }
 }
 
 #define WITHOUT_GIL(self, statement)                                                                                   \
@@ -135,7 +175,13 @@ static PyObject *client_next(PyObject *object, PyObject *Py_UNUSED(ignored))
     if (enter_call(self) < 0) {
         return NULL;
     }
+    if (watch_signals(self) < 0) {
+        unwatch_signals(self);
+        leave_call(self);
+        return NULL;
+    }
     WITHOUT_GIL(self, result = ra_next(self->http, &head));
+    unwatch_signals(self);
     PyObject *answer = NULL;
     if (result != RA_OK) {
         raise_error(self, result);
@@ -250,6 +296,7 @@ static PyObject *client_new(PyTypeObject *type, PyObject *arguments, PyObject *k
         return NULL;
     }
     atomic_flag_clear(&self->busy);
+    self->wake[0] = self->wake[1] = -1;
     self->http = ra_open(address, user_agent);
     if (self->http == NULL) {
         Py_DECREF(self);
@@ -262,7 +309,12 @@ static PyObject *client_new(PyTypeObject *type, PyObject *arguments, PyObject *k
 static void client_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    ra_close(((client_object *)object)->http);
+    client_object *self = (client_object *)object;
+    ra_close(self->http);
+    if (self->wake[0] >= 0) {
+        close(self->wake[0]);
+        close(self->wake[1]);
+    }
     type->tp_free(object);
     Py_DECREF(type); /* instances of heap types hold their type */
 }

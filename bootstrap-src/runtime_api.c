@@ -37,6 +37,7 @@ struct ra_client {
     char *address; /* as given: the Host header */
     char *user_agent;
     int fd;
+    int wake_fd;     /* not ours; -1 for none */
     bool reused;     /* the connection has carried a complete exchange */
     bool must_close; /* after the current answer */
     char *in;
@@ -85,7 +86,7 @@ ra_client *ra_open(const char *address, const char *user_agent)
     if (c == NULL) {
         return NULL;
     }
-    c->fd = -1;
+    c->fd = c->wake_fd = -1;
     c->address = strdup(address);
     c->user_agent = strdup(user_agent);
     if (c->address == NULL || c->user_agent == NULL) {
@@ -113,6 +114,11 @@ void ra_on_interrupt(ra_client *c, ra_interrupted callback, void *context)
 {
     c->interrupted = callback;
     c->interrupted_context = context;
+}
+
+void ra_wake_on(ra_client *c, int fd)
+{
+    c->wake_fd = fd;
 }
 
 const char *ra_detail(const ra_client *c, ra_result result)
@@ -235,10 +241,45 @@ static ra_result connect_now(ra_client *c)
 
 /* ---- receiving ---------------------------------------------------------------------------------------------- */
 
+/* Waits until the socket is readable or something asked to stop. */
+static ra_result wait_readable(ra_client *c)
+{
+    struct pollfd wait[2] = {{.fd = c->fd, .events = POLLIN}, {.fd = c->wake_fd, .events = POLLIN}};
+    for (;;) {
+        int ready = poll(wait, 2, -1);
+        if (ready < 0 && errno != EINTR) {
+            return failed(c, RA_IO, "cannot wait for the Runtime API: %s", strerror(errno));
+        }
+        if (ready < 0 || (wait[1].revents & POLLIN) != 0) {
+            char signals[64];
+            ssize_t n = 0;
+            do {
+                n = ready > 0 ? read(c->wake_fd, signals, sizeof signals) : 0;
+            } while (n == (ssize_t)sizeof signals);
+            if ((n == 0 && ready > 0) || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+                wait[1].fd = -1; /* no longer the descriptor that it was: watching it would be a busy loop */
+            }
+            if (stop_asked(c)) {
+                return RA_INTERRUPTED;
+            }
+        }
+        if (ready > 0 && wait[0].revents != 0) {
+            return RA_OK;
+        }
+        if (ready > 0 && (wait[1].revents & ~POLLIN) != 0) {
+            wait[1].fd = -1; /* the function closed it: go on without */
+        }
+    }
+}
+
 /* One recv into `to`. *got == 0 means end of stream. */
 static ra_result receive(ra_client *c, void *to, size_t room, size_t *got)
 {
     for (;;) {
+        ra_result ready = c->wake_fd >= 0 ? wait_readable(c) : RA_OK;
+        if (ready != RA_OK) {
+            return ready;
+        }
         ssize_t n = recv(c->fd, to, room, 0);
         if (n >= 0) {
             *got = (size_t)n;

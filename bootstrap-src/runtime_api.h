@@ -53,13 +53,18 @@ typedef struct {
     ra_text tenant_id;
 } ra_head;
 
-/* Called when a signal interrupts a blocking call; a non-zero answer ends the call with RA_INTERRUPTED. */
+/* Called when a signal interrupts a blocking call, or when the wake descriptor is readable (see ra_wake_on); a non-zero
+   answer ends the call with RA_INTERRUPTED. */
 typedef int (*ra_interrupted)(void *context);
 
 /* `address` is host:port without a scheme, as in AWS_LAMBDA_RUNTIME_API. Does not connect. NULL: no memory. */
 ra_client *ra_open(const char *address, const char *user_agent);
 void ra_close(ra_client *client); /* NULL is fine */
 void ra_on_interrupt(ra_client *client, ra_interrupted callback, void *context);
+/* A non-blocking descriptor to watch while waiting for an answer, or -1: what is readable there is thrown away and the
+   callback called. EINTR alone is not enough: a signal that arrives just before recv blocks, or that the kernel gives
+   to another thread, would go unnoticed until the next invocation. */
+void ra_wake_on(ra_client *client, int fd);
 
 /* Each call sends one request and reads the answer's head. The body must then be read, or is dropped together with
    the connection at the next call. An idle connection that turns out to be dead is replaced once, transparently.

@@ -2,7 +2,7 @@
 // Each stage is a function in a room of its own; this file only says in which order, and reports what it did.
 import { join, resolve } from 'node:path';
 import { compile } from './compile/compile.ts';
-import { engineNamed } from './compile/engine.ts';
+import { engineNamed, requireNative } from './compile/engine.ts';
 import { probeHost } from './compile/host.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
 import type { Context } from './lib/context.ts';
@@ -65,6 +65,7 @@ export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<P
 export async function buildRuntime(plan: Plan, output: string, ctx: Context): Promise<Built> {
   const outDir = join(resolve(output), plan.name);
   const stage = stages(ctx);
+  requireNative(plan.arch);
 
   const lock = await readLock(ctx.packageDir);
   const source = await stage('sources', `CPython ${plan.python.version} source`, () =>

@@ -148,8 +148,8 @@ def _write(text):
         sys.stdout.write(text)
     except UnicodeEncodeError:
         sys.stdout.write(text.encode('ascii', 'backslashreplace').decode('ascii'))
-    except (AttributeError, ValueError, OSError):
-        pass  # the function closed or removed its stdout: the error still reaches the caller
+    except Exception:
+        pass  # the function closed, removed or replaced its stdout: the error still reaches the caller
 
 
 def warn_unhandled():

@@ -76,7 +76,7 @@ def flush():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (AttributeError, ValueError, OSError):
+        except Exception:
             pass  # the function replaced, removed or closed it
 
 

@@ -6,6 +6,7 @@
 #include "../runtime_api.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -107,6 +108,9 @@ static void *serve(void *context)
     for (size_t i = 0; i < s->count;) {
         if (fd < 0) {
             fd = accept(s->listener, NULL, NULL);
+            if (fd < 0) {
+                break; /* the test is over: see stop_server */
+            }
             int one = 1;
             setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof one);
             s->connections++;
@@ -520,12 +524,43 @@ static void test_signals(void)
     }
 }
 
+/* A signal that came before the wait began, seen through the wake descriptor. */
+static void test_wake_descriptor(void)
+{
+    static const answer script[] = {{SMALL, 0, 0, false, false}};
+    int wake[2];
+    server s;
+    ra_head head;
+    for (stop_at = 0; stop_at <= 1; stop_at++) {
+        current = stop_at == 0 ? "woken, goes on" : "woken, stops";
+        interrupts = 0;
+        CHECK(pipe2(wake, O_NONBLOCK) == 0 && write(wake[1], "ss", 2) == 2);
+        start_server(&s, script, 1);
+        s.delay = 30000;
+        ra_client *client = ra_open(address, "test");
+        ra_on_interrupt(client, on_interrupt, NULL);
+        ra_wake_on(client, wake[0]);
+        CHECK(ra_next(client, &head) == (stop_at == 0 ? RA_OK : RA_INTERRUPTED));
+        CHECK(interrupts == 1);
+        ra_wake_on(client, -1);
+        stop_server(&s, client);
+        close(wake[0]);
+        close(wake[1]);
+    }
+    current = "wake descriptor closed";
+    start_server(&s, script, 1);
+    ra_client *client = ra_open(address, "test");
+    ra_wake_on(client, 999); /* a number that nothing in this process has */
+    CHECK(ra_next(client, &head) == RA_OK);
+    stop_server(&s, client);
+}
+
 /* ---- addresses ---------------------------------------------------------------------------------------------- */
 
 static void test_addresses(void)
 {
     static const char *const bad[] = {"", "localhost", "127.0.0.1:", ":9001", "127.0.0.1:http", "127.0.0.1:123456",
-                                      "http://127.0.0.1:9001", "[::1:9001", "127.0.0.1:9001/x", "a\r\nb:80"};
+                                      "http://127.0.0.1:9001", "[::1:9001", "127.0.0.1:9001/x", "a b:80"};
     ra_head head;
     current = "bad address";
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -533,8 +568,12 @@ static void test_addresses(void)
         CHECK(ra_next(client, &head) == RA_BAD_ADDRESS);
         ra_close(client);
     }
+    current = "forging address";
+    ra_client *client = ra_open("a\r\nb:80", "test");
+    CHECK(ra_next(client, &head) == RA_BAD_ARGUMENT); /* it would be the Host header */
+    ra_close(client);
     current = "nobody listens";
-    ra_client *client = ra_open("127.0.0.1:1", "test");
+    client = ra_open("127.0.0.1:1", "test");
     CHECK(ra_next(client, &head) == RA_CONNECT);
     CHECK(strstr(ra_detail(client, RA_CONNECT), "127.0.0.1:1") != NULL);
     ra_close(client);
@@ -613,6 +652,7 @@ int main(void)
     test_unread_body_is_dropped();
     test_sizes();
     test_signals();
+    test_wake_descriptor();
     test_addresses();
     test_noise();
     printf("%d passed, %d failed\n", passed, failures);

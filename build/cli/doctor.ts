@@ -5,6 +5,7 @@ import { firstLine, type HostProbe, installCommand, probeHost } from '../compile
 import { probeSandbox } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
 import { resolvePlan } from '../pipeline.ts';
+import { minorsWith, requirements } from '../recipe/cpython.ts';
 import type { Edge } from './edge.ts';
 
 interface Finding {
@@ -22,7 +23,7 @@ export async function doctor(edge: Edge): Promise<void> {
   const findings: Finding[] = [
     node(),
     ...compiler(probe),
-    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), ...engines(edge), llvm(edge), buildPython(edge)])),
+    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), ...engines(edge), jit(edge)])),
   ];
   if (edge.json) {
     edge.print(JSON.stringify(findings));
@@ -125,44 +126,20 @@ function engines(edge: Edge): Promise<Finding>[] {
   ];
 }
 
-async function llvm(edge: Edge): Promise<Finding> {
-  const needs: readonly [string, string][] = [
-    ['3.13', '18'],
-    ['3.14', '19'],
-    ['3.15', '21'],
-  ];
-  const found = await Promise.all(
-    needs.map(async ([minor, major]) => {
-      const both = await Promise.all(
-        ['clang', 'llvm-readobj'].map((tool) => firstLine(`${tool}-${major}`, ['--version'], edge.ctx.env)),
-      );
-      return both.every((line) => line !== undefined) ? minor : undefined;
+/** Which versions' JIT could be built here: the requirements of each plan, asked one by one. */
+async function jit({ ctx }: Edge): Promise<Finding> {
+  const rows = await Promise.all(
+    minorsWith('jit').map(async (minor) => {
+      const { missing } = await probeHost([], ctx.env, requirements(minor, 'jit'));
+      return { minor, lacks: missing.filter(({ kind }) => kind === 'requirement').map(({ name }) => name) };
     }),
   );
-  const ready = found.filter((minor) => minor !== undefined);
-  return ready.length > 0
-    ? { topic: 'jit', state: 'ok', message: `LLVM for the JIT of ${ready.join(', ')}` }
-    : {
-        topic: 'jit',
-        state: 'optional',
-        message: `no LLVM for the JIT (${needs.map(([minor, major]) => `${minor} needs ${major}`).join(', ')})`,
-        fix: 'apt-get install clang-18 llvm-18 (Debian 13), dnf install clang18 llvm18 (Amazon Linux 2023)',
-      };
-}
-
-async function buildPython(edge: Edge): Promise<Finding> {
-  const version = await firstLine(
-    'python3',
-    ['-c', 'import sys; print("%d.%d.%d" % sys.version_info[:3])'],
-    edge.ctx.env,
-  );
-  const recent = version !== undefined && Number(version.split('.')[1]) >= 11;
-  return recent
-    ? { topic: 'python3', state: 'ok', message: `${version}: enough to build the JIT` }
-    : {
-        topic: 'python3',
-        state: 'optional',
-        message: `${version ?? 'none'}; only the JIT needs one, 3.11 or newer`,
-        fix: 'apt-get install python3 (Debian 12 or newer), dnf install python3.12 (Amazon Linux 2023)',
-      };
+  const ready = rows.filter(({ lacks }) => lacks.length === 0).map(({ minor }) => minor);
+  if (ready.length > 0) return { topic: 'jit', state: 'ok', message: `the JIT of ${ready.join(', ')} can be built` };
+  return {
+    topic: 'jit',
+    state: 'optional',
+    message: `not here: ${rows.map(({ minor, lacks }) => `${minor} lacks ${lacks.join(' and ')}`).join('; ')}`,
+    fix: 'apt-get install clang-18 llvm-18 python3 (Debian 13), dnf install clang18 llvm18 python3.12 (Amazon Linux 2023)',
+  };
 }

@@ -24,6 +24,7 @@ export interface InvokeOptions {
 export async function invoke(options: InvokeOptions, edge: Edge): Promise<void> {
   const { ctx } = edge;
   const events = await readEvents(options.event, () => buffer(process.stdin));
+  const env = Object.fromEntries(options.env.map(readVariable));
   const layerDirs: string[] = [];
   for (const layer of [options.artifact, ...options.layer]) layerDirs.push(await unpackLayer(layer, undefined, ctx));
   const request: InvokeRequest = {
@@ -31,7 +32,7 @@ export async function invoke(options: InvokeOptions, edge: Edge): Promise<void> 
     codeDir: options.code,
     handler: options.handler,
     events,
-    env: Object.fromEntries(options.env.map(readVariable)),
+    env,
     timeoutSeconds: options.timeout,
     memoryMb: options.memory,
     onLog: ({ text }) => edge.say(text),

@@ -39,7 +39,7 @@ export async function compile(plan: Plan, source: string, ctx: Context): Promise
   const folder = join(ctx.cacheDir, 'compile', key);
   const log = join(ctx.cacheDir, 'logs', `${plan.name}-${key}.log`);
   const { cached } = await folderOnce(folder, async (scratch) => {
-    requireComplete(await probeHost(plan.libraries, ctx.env));
+    requireComplete(await probeHost(plan.libraries, ctx.env, plan.requires));
     const work = join(scratch, 'work');
     const out = join(scratch, 'out');
     await mkdir(work);

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
+import type { Arch } from '../recipe/model.ts';
 
 export const engines = ['host'] as const;
 export type EngineName = (typeof engines)[number];
@@ -69,6 +70,15 @@ export async function runOnHost(run: Run, env: Readonly<Record<string, string | 
 /** How many compilers may run at once: one a core. */
 export function jobs(): number {
   return availableParallelism();
+}
+
+/** Throws ARCH_UNSUPPORTED when this machine's compiler makes programs for another architecture than the plan's. */
+export function requireNative(arch: Arch): void {
+  const own = process.arch === 'arm64' ? 'arm64' : 'x86_64';
+  if (arch === own) return;
+  throw new MakeRuntimeError('ARCH_UNSUPPORTED', `The host engine compiles for ${own}, the plan is for ${arch}.`, {
+    remedy: `Run the same command on a machine with ${arch}; \`plan --arch ${arch}\` works anywhere.`,
+  });
 }
 
 /** The engine a user named, or ENGINE_UNKNOWN. */

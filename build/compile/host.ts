@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { execa } from 'execa';
 import { MakeRuntimeError } from '../lib/errors.ts';
-import type { Builder, Library } from '../recipe/model.ts';
+import type { Builder, Library, Requirement } from '../recipe/model.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -35,13 +35,14 @@ const packageManagers: readonly (PackageManager & { probe: string })[] = [
 ];
 
 export interface Missing {
-  readonly kind: 'tool' | 'header' | 'archive';
+  readonly kind: 'tool' | 'header' | 'archive' | 'requirement';
   /** "cc", "openssl/ssl.h", "libssl.a" */
   readonly name: string;
   /** Stdlib modules that cannot be built without it; empty for a tool. */
   readonly modules: readonly string[];
   /** The package that provides it with this machine's package manager, when known. */
   readonly packages: readonly string[];
+  readonly reason?: string;
 }
 
 export interface HostProbe {
@@ -50,8 +51,12 @@ export interface HostProbe {
   readonly missing: readonly Missing[];
 }
 
-/** Looks at the machine without changing it. `libraries` are the C libraries the plan will link. */
-export async function probeHost(libraries: readonly Library[], env: Environment): Promise<HostProbe> {
+/** Looks at the machine without changing it, for the C libraries that will be linked and what else a build needs. */
+export async function probeHost(
+  libraries: readonly Library[],
+  env: Environment,
+  requirements: readonly Requirement[] = [],
+): Promise<HostProbe> {
   const cc = env['CC'] ?? 'cc';
   const [system, compiler, packageManager] = await Promise.all([
     systemName(),
@@ -66,6 +71,9 @@ export async function probeHost(libraries: readonly Library[], env: Environment)
     .map((name) => ({ kind: 'tool', name, modules: [], packages: toolchain }));
   if (compiler === undefined) missing.unshift({ kind: 'tool', name: cc, modules: [], packages: toolchain });
   else missing.push(...(await missingFromLibraries(libraries, cc, packageManager, env)));
+  for (const requirement of requirements) {
+    if (!(await satisfied(requirement, env))) missing.push(missingRequirement(requirement));
+  }
   return {
     builder: {
       engine: 'host',
@@ -78,7 +86,7 @@ export async function probeHost(libraries: readonly Library[], env: Environment)
   };
 }
 
-/** Throws COMPILER_MISSING or HEADER_MISSING, naming everything that is missing and the one command that cures it. */
+/** Throws COMPILER_MISSING, HEADER_MISSING or LLVM_MISSING, naming everything that is missing and the one command that cures it. */
 export function requireComplete(probe: HostProbe): void {
   if (probe.missing.length === 0) return;
   const install = installCommand(probe);
@@ -90,6 +98,15 @@ export function requireComplete(probe: HostProbe): void {
     const names = tools.map(({ name }) => name).join(', ');
     throw new MakeRuntimeError('COMPILER_MISSING', `Compiling CPython needs ${names}, not found on this machine.`, {
       remedy,
+    });
+  }
+  const required = probe.missing.filter(({ kind }) => kind === 'requirement');
+  if (required.length > 0) {
+    const names = required.map(({ name }) => name).join(' and ');
+    throw new MakeRuntimeError('LLVM_MISSING', `Building the JIT needs ${names}, not found on this machine.`, {
+      remedy:
+        'apt-get install clang-18 llvm-18 python3 (Debian 13), dnf install clang18 llvm18 python3.12 (Amazon Linux).',
+      detail: required.map(({ reason }) => reason).join('\n'),
     });
   }
   throw new MakeRuntimeError(
@@ -108,6 +125,35 @@ export function requireComplete(probe: HostProbe): void {
 export function installCommand(probe: HostProbe): readonly string[] | undefined {
   const packages = [...new Set(probe.missing.flatMap((missing) => missing.packages))];
   return probe.packageManager && packages.length > 0 ? [...probe.packageManager.install, ...packages] : undefined;
+}
+
+/** Tools/jit looks for `clang` on PATH first, then for `clang-18` (Tools/jit/_llvm.py). */
+async function satisfied({ tool, version }: Requirement, env: Environment): Promise<boolean> {
+  if (tool === 'python') {
+    const program = `import sys; print(sys.version_info >= (${version.replace('.', ', ')}))`;
+    return (await firstLine('python3', ['-c', program], env)) === 'True';
+  }
+  const major = new RegExp(`version ${version}\\.`);
+  for (const name of ['clang', 'llvm-readobj']) {
+    const candidates = [name, `${name}-${version}`].map((candidate) => firstMatch(candidate, major, env));
+    if (!(await Promise.all(candidates)).includes(true)) return false;
+  }
+  return true;
+}
+
+async function firstMatch(command: string, pattern: RegExp, env: Environment): Promise<boolean> {
+  const result = await execa(command, ['--version'], {
+    reject: false,
+    env: clean(env),
+    extendEnv: false,
+    stdin: 'ignore',
+  });
+  return !result.failed && pattern.test(result.stdout);
+}
+
+function missingRequirement({ tool, version, reason }: Requirement): Missing {
+  const name = tool === 'llvm' ? `LLVM ${version} (clang and llvm-readobj)` : `Python ${version} or newer (python3)`;
+  return { kind: 'requirement', name, modules: [], packages: [], reason };
 }
 
 async function missingFromLibraries(

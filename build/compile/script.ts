@@ -24,12 +24,14 @@ export function compileScript(plan: Plan): string {
   return `${[
     header(plan),
     step('unpack', [
-      'mkdir -p "$WORK/src" "$WORK/build" "$WORK/lib"',
+      'mkdir -p "$WORK/src" "$WORK/build" "$WORK/lib" "$OUT/root"',
+      'ln -s "$OUT/root" "$WORK/root"',
       'tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1',
     ]),
     step('libraries', collectLibraries(plan)),
     step('configure', [
-      // Relative paths keep the scratch folder's name out of the binary (__FILE__, VPATH).
+      // Relative paths, here and below, keep the scratch folder's name out of the binary (__FILE__, VPATH), and let it
+      // have a space, which CPython's Makefile does not quote.
       'cd "$WORK/build"',
       configureCommand(plan),
       ...staticModules(plan),
@@ -43,19 +45,19 @@ export function compileScript(plan: Plan): string {
     ]),
     step('install', [
       '# Bytecode is compiled below in one mode; PYTHON_FOR_BUILD=: keeps "make install" from doing it three times.',
-      'make install DESTDIR="$OUT/root" PYTHON_FOR_BUILD=:',
+      'make install DESTDIR=../root PYTHON_FOR_BUILD=:',
       // One interpreter, one file: free-threaded builds install a second copy without the "t".
-      ...(python === plain ? [] : [`ln -sf ${python} "$OUT/root${prefix}/bin/${plain}"`]),
+      ...(python === plain ? [] : [`ln -sf ${python} "../root${prefix}/bin/${plain}"`]),
     ]),
     step('embed', embed(plan)),
     step('bytecode', [
-      `LIB="$OUT/root${prefix}/lib/${python}"`,
+      `LIB="../root${prefix}/lib/${python}"`,
       '# sysconfig data and pkg-config files name the scratch folder: same plan, same bytes needs one fixed name.',
-      `grep -rlIF -e "$WORK" "$OUT/root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done`,
+      `grep -rlIF -e "$WORK" "../root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done`,
       '# unchecked-hash: never reads or hashes the source at import (PEP 552). One process, because parallel',
       '# compilation changes reference flags in the marshalled code (https://github.com/python/cpython/issues/129724).',
-      `"$OUT/root${prefix}/bin/${python}" -I -B -m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
-      `  -s "$OUT/root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"`,
+      `"../root${prefix}/bin/${python}" -I -B -m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
+      `  -s "../root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"`,
     ]),
   ].join('\n\n')}\n`;
 }
@@ -102,7 +104,7 @@ function embed(plan: Plan): string[] {
   return [
     'mkdir -p "$OUT/embed/lib" "$OUT/embed/notices"',
     `cp lib${python}.a "$OUT/embed/lib/"`,
-    'cp -L ../lib/*.a "$OUT/embed/lib/"',
+    ...(plan.libraries.length > 0 ? ['cp ../lib/*.a "$OUT/embed/lib/"'] : []),
     '# What the interpreter is linked with, as make knows it; archives of the build tree become -l:NAME.',
     "printf 'include Makefile\\nprint-libs:\\n\\t@echo $(MODLIBS) $(LIBS) $(SYSLIBS)\\n' > print-libs.mk",
     'for word in $(make -s -f print-libs.mk print-libs); do',
@@ -111,9 +113,8 @@ function embed(plan: Plan): string[] {
     '    *) printf \'%s\\n\' "$word" ;;',
     '  esac',
     'done > "$OUT/embed/libs"',
-    `cp -R "$OUT/root${prefix}/include/${python}" "$OUT/embed/include"`,
-    '# Licences of everything that ends up in the executable.',
-    'cp ../src/LICENSE "$OUT/embed/notices/cpython.txt"',
+    `cp -R "../root${prefix}/include/${python}" "$OUT/embed/include"`,
+    "# Licences of everything that ends up in the executable; CPython's own is lib/python3.Y/LICENSE.txt.",
     'cp ../src/Doc/license.rst "$OUT/embed/notices/cpython-incorporated.rst"',
     ...plan.libraries.map(
       (library) =>

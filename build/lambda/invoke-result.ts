@@ -5,7 +5,7 @@ import type { Outcome, ReportedError } from './runtime-api.ts';
 import type { Exit } from './sandbox.ts';
 
 /** `ok`; `error`: the handler or the runtime reported one; the rest is what the platform saw. */
-export type StatusKind =
+type StatusKind =
   | 'ok'
   | 'error'
   | 'init-error'

@@ -19,7 +19,7 @@ import { dirname, join } from 'node:path';
 /** User and group of a Lambda function (`sbx_user1051`). */
 export const lambdaUser = { uid: 993, gid: 990 } as const;
 
-export interface Mount {
+interface Mount {
   /** A host path, or undefined for proc. */
   readonly source: string | undefined;
   /** Absolute path inside the sandbox. */

@@ -16,7 +16,7 @@ export function descendants(pid: number): number[] {
 }
 
 /** The children of every thread of a process. Needs CONFIG_PROC_CHILDREN, else falls back to reading all of /proc. */
-export function childrenOf(pid: number): number[] {
+function childrenOf(pid: number): number[] {
   try {
     const tasks = readdirSync(`/proc/${pid}/task`);
     return tasks.flatMap((task) => numbers(readFileSync(`/proc/${pid}/task/${task}/children`, 'latin1')));

@@ -6,7 +6,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import { brokenRequest } from './runtime-http.ts';
 import { RuntimeSession } from './runtime-session.ts';
 
-export type { Invocation, Offer, Outcome, ReportedError, RuntimeSession, Violation } from './runtime-session.ts';
+export type { Invocation, ReportedError } from './runtime-message.ts';
+export type { Outcome, RuntimeSession } from './runtime-session.ts';
 
 /** Go's net/http refuses a larger header block with 431; the X-Ray cause travels in a header. */
 const maxHeaderBytes = 1024 * 1024 + 4096;

@@ -120,7 +120,9 @@ export class Started implements SandboxProcess {
       return;
     }
     // Without a process namespace, children that left the group have to be found one by one.
-    if (this.#kind === 'mapped') this.#doomed = this.#members();
+    // Once the wrapper has been reaped, its number may belong to somebody else.
+    const reaped = this.#child.exitCode !== null || this.#child.signalCode !== null;
+    this.#doomed = reaped ? [] : this.#members();
     send(-pid, 'SIGKILL');
     for (const one of this.#doomed) send(one, 'SIGKILL');
   }

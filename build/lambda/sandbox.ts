@@ -3,7 +3,7 @@
 // Knows nothing of the Runtime API, of events or of Lambda's life cycle: it starts programs and says how they ended.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -12,9 +12,10 @@ import type { Context } from '../lib/context.ts';
 import { explainSystemError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import type { Folders } from './entrypoint.ts';
 import { lambdaPlaces, type Places } from './function-env.ts';
-import { mergeLayers } from './layers.ts';
+import { emptyFolder, oneLayer } from './layers.ts';
 import { createMeter } from './memory.ts';
 import { assembleRoot, makeTmp, renderFstab } from './private-root.ts';
+import { isAlive } from './processes.ts';
 import { type SandboxProcess, Started } from './sandbox-process.ts';
 import {
   bubblewrapWrapper,
@@ -109,7 +110,8 @@ export class Sandbox {
     await requireFolders(options);
     const parent = join(context.cacheDir, 'lambda');
     await mkdir(parent, { recursive: true });
-    const scratch = await mkdtemp(join(parent, 'sandbox-'));
+    await sweep(parent);
+    const scratch = await mkdtemp(join(parent, `sandbox-${process.pid}-`));
     try {
       return await Sandbox.#best(options, scratch, context);
     } catch (error) {
@@ -174,6 +176,8 @@ export class Sandbox {
     );
     this.#live.add(started);
     void started.exited.then(() => this.#live.delete(started));
+    // The signal may have fired while the pipe was made, before there was anything to kill.
+    if (this.#context.signal.aborted) started.killNow();
     return started;
   }
 
@@ -288,6 +292,14 @@ export async function probeSandbox(context: Context): Promise<{ kind: SandboxKin
   return { kind: sandbox.kind, why };
 }
 
+/** Removes what runs that were killed have left: folders of processes that are gone. */
+async function sweep(parent: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    const owner = Number(/^sandbox-(\d+)-/.exec(name)?.[1]);
+    if (owner > 0 && !isAlive(owner)) await rm(join(parent, name), { recursive: true, force: true });
+  }
+}
+
 async function requireFolders({ layerDirs, codeDir }: SandboxOptions): Promise<void> {
   for (const folder of layerDirs)
     if (!(await isFolder(folder)))
@@ -305,21 +317,6 @@ function isFolder(path: string): Promise<boolean> {
     (found) => found.isDirectory(),
     () => false,
   );
-}
-
-async function oneLayer(layerDirs: readonly string[], scratch: string): Promise<string> {
-  if (layerDirs.length === 0) return emptyFolder(scratch);
-  if (layerDirs.length === 1) return resolve(layerDirs[0]!);
-  const merged = join(scratch, 'layers');
-  await mergeLayers(layerDirs, merged);
-  await chmod(merged, 0o755);
-  return merged;
-}
-
-async function emptyFolder(scratch: string): Promise<string> {
-  const folder = await mkdtemp(join(scratch, 'empty-'));
-  await chmod(folder, 0o755);
-  return folder;
 }
 
 function warnMapped(context: Context, reasons: readonly string[]): void {

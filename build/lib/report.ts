@@ -10,6 +10,3 @@ export type ReportEvent =
   | { type: 'note'; message: string };
 
 export type Report = (event: ReportEvent) => void;
-
-/** A report for callers that do not care. */
-export const silent: Report = () => {};

@@ -4,7 +4,6 @@ import { architectures, type Plan } from '../recipe/model.ts';
 import type { Ledger, LedgerRow } from '../tree/prune.ts';
 import { type Size, sizesByFolder, type Tree, treeSize } from '../tree/tree.ts';
 import { buildJsonPath } from './layout.ts';
-import { deflateName } from './zip.ts';
 
 export interface BuildRecord {
   /** Raised when a reader of the old shape would misunderstand the new one. */
@@ -16,7 +15,6 @@ export interface BuildRecord {
   readonly installed: Size & { readonly folders: readonly ({ readonly folder: string } & Size)[] };
   /** What pruning took, by rule. The full list of paths is in ledger.json beside the artifact. */
   readonly ledger: Size & { readonly rows: readonly LedgerRow[] };
-  readonly deflate: string;
 }
 
 export interface BuildFacts {
@@ -33,7 +31,6 @@ export function buildRecord({ plan, toolchain, tree, ledger }: BuildFacts): Buil
     toolchain,
     installed: { ...treeSize(tree), folders: sizesByFolder(tree, 3) },
     ledger: { files: ledger.files, bytes: ledger.bytes, rows: ledger.rows },
-    deflate: deflateName,
   };
 }
 

@@ -17,7 +17,7 @@ import {
 /** The folder of the interpreter in a layer: its prefix on Lambda is /opt/lang. */
 export const langFolder = 'lang';
 export const buildJsonPath = `${langFolder}/build.json`;
-export const licensesFolder = `${langFolder}/share/licenses`;
+const licensesFolder = `${langFolder}/share/licenses`;
 
 /** Unpacked size of all layers and the function together, bytes (Lambda quotas page: 250 MB). */
 export const maxUnpackedBytes = 262_144_000;

@@ -69,11 +69,7 @@ export async function packageLayer(input: PackageInput, ctx: Pick<Context, 'repo
 }
 
 /** Packs a layer tree into a zip at `path`, whole or not at all, and returns hash and size of what was written. */
-export async function writeLayer(
-  layer: Tree,
-  path: string,
-  signal?: AbortSignal,
-): Promise<{ sha256: string; size: number }> {
+async function writeLayer(layer: Tree, path: string, signal?: AbortSignal): Promise<{ sha256: string; size: number }> {
   const hash = createHash('sha256');
   let size = 0;
   await replaceFile(path, async (partial) => {

@@ -7,7 +7,7 @@ import { MakeRuntimeError } from '../lib/errors.ts';
 import { type Entry, folderClash, linkTo, makeTree, pathProblem, type Tree } from '../tree/tree.ts';
 
 /** One row of the central directory, as far as somebody judges it. */
-export interface ZipMember {
+interface ZipMember {
   /** Folders end in '/'. */
   readonly path: string;
   readonly kind: 'file' | 'link' | 'folder';

@@ -6,10 +6,11 @@ import { setImmediate as pause } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { deflateSync } from 'fflate';
 import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
+import { deflate } from '../recipe/plan.ts';
 import type { Entry, Tree } from '../tree/tree.ts';
 
-/** The compressor as the plan and build.json name it: library, version, level. Changing it changes every artifact. */
-export const deflateName = 'fflate@0.8.3/6';
+/** The plan says how hard to try, because it decides the bytes; every level takes fflate about as long. */
+const level = Number(deflate.split('/')[1]) as 9;
 
 /**
  * 1980-01-01 00:00, the first moment a zip can name. DOS dates are local time, so a date made by the clock's rules
@@ -80,7 +81,7 @@ async function compress(path: string, entry: Entry): Promise<Member> {
     throw new Error(`${path} has ${content.byteLength} bytes, not ${entry.size}: it changed while it was packed.`);
   }
   // Links are stored: readers that make symlinks take the target from the raw bytes.
-  const deflated = entry.kind === 'file' ? deflateSync(content, { level: 6 }) : content;
+  const deflated = entry.kind === 'file' ? deflateSync(content, { level }) : content;
   const smaller = deflated.byteLength < content.byteLength;
   return {
     name,

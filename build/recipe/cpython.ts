@@ -118,7 +118,7 @@ const configureRules: readonly Rule[] = [
     reason: 'Extension modules become part of the executable: no lib-dynload, no file to open per import.',
   },
   {
-    value: 'OPT=-DNDEBUG -O3 -Wall',
+    value: 'OPT=-DNDEBUG -O2 -Wall',
     reason: 'The default adds -g: objects ten times the size, a third more time to compile, and all of it stripped.',
   },
   {
@@ -152,8 +152,13 @@ export function configureArguments(
 
 const cflagRules: readonly Rule[] = [
   {
-    value: '-O3',
-    reason: "CPython's own level, repeated because -D_FORTIFY_SOURCE warns without one and fails configure's probes.",
+    value: '-O2',
+    reason: 'A quarter of a megabyte less to load than -O3; the release profile is where speed is measured and bought.',
+  },
+  {
+    value: '-fno-asynchronous-unwind-tables -fno-unwind-tables',
+    reason:
+      'C needs no unwind tables; they are 8 % of the executable, and no profiler can attach on Lambda to read them.',
   },
   {
     value: '-fno-pie',

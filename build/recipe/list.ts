@@ -6,7 +6,7 @@ import { pinsOf } from './plan.ts';
 import { compareVersions } from './version.ts';
 
 /** Where a CPython series stands in its life (devguide.python.org/versions). */
-export type Phase = 'pre-release' | 'bugfix' | 'security' | 'end-of-life';
+type Phase = 'pre-release' | 'bugfix' | 'security' | 'end-of-life';
 
 export interface RecipeRow {
   readonly name: string;

@@ -25,7 +25,7 @@ export interface Choices {
   readonly keep: readonly string[];
 }
 
-export interface FlavorIntent extends Choices {
+interface FlavorIntent extends Choices {
   readonly experimental: boolean;
   readonly notes: readonly string[];
 }
@@ -50,7 +50,7 @@ export interface Recipe extends Choices {
 }
 
 /** Where recipes ship: below the package. */
-export function recipesDir(packageDir: string): string {
+function recipesDir(packageDir: string): string {
   return join(packageDir, 'recipes');
 }
 

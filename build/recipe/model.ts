@@ -137,6 +137,6 @@ export interface Plan {
   readonly prune: readonly PruneRule[];
   /** SOURCE_DATE_EPOCH, seconds: every date in the artifact. */
   readonly epoch: number;
-  /** "fflate@0.8.3/6": the compressor is an input of the artifact's bytes. */
+  /** "fflate@0.8.3/9": the compressor is an input of the artifact's bytes. */
   readonly deflate: string;
 }

@@ -45,7 +45,7 @@ export interface Choice {
 }
 
 /** The compressor's bytes are part of an artifact's bytes; a test keeps this equal to the installed version. */
-export const deflate = 'fflate@0.8.3/6';
+export const deflate = 'fflate@0.8.3/9';
 
 /**
  * Resolves a recipe.
@@ -178,7 +178,7 @@ export function pinsOf(lock: Lock, series: string): readonly Source[] {
 }
 
 /** "3.15.0rc1" and its like. */
-export function isPreRelease(version: string): boolean {
+function isPreRelease(version: string): boolean {
   return (parseVersion(version)?.pre ?? '') !== '';
 }
 

@@ -87,7 +87,7 @@ export const recipeFile = z.strictObject({
 export type RecipeFile = z.output<typeof recipeFile>;
 
 /** The JSON Schema of a recipe file (draft 2020-12), for editors. */
-export function recipeJsonSchema(): Record<string, unknown> {
+function recipeJsonSchema(): Record<string, unknown> {
   const { $schema, ...schema } = z.toJSONSchema(recipeFile, { io: 'input', reused: 'ref' }) as Record<string, unknown>;
   return { $schema, title: 'make-runtime recipe', ...schema };
 }

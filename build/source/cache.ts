@@ -71,6 +71,11 @@ export async function keepPart(part: string, cacheDir: string, sha256: string): 
   return path;
 }
 
+/** Leaves a part behind for a later run, which may be one of this process. */
+export function leavePart(part: string): void {
+  own.delete(basename(part));
+}
+
 export async function dropPart(part: string): Promise<void> {
   await rm(part, { force: true });
   await rm(`${part}.json`, { force: true });

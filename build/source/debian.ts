@@ -67,28 +67,7 @@ async function openAptRoot(suite: string, ctx: Context): Promise<AptRoot> {
   await writeFile(join(root, 'state', 'status'), '', { flag: 'a' });
   const archive = (await machineArchive()) ?? { uri: defaultArchive, signedBy: defaultKeyring };
   await replace(join(root, 'sources.list'), `deb-src [signed-by=${archive.signedBy}] ${archive.uri} ${suite} main\n`);
-  // The machine's apt.conf.d is read before this (proxies live there); its hooks would act on the machine.
-  const conf = [
-    '#clear APT::Update::Pre-Invoke;',
-    '#clear APT::Update::Post-Invoke;',
-    '#clear APT::Update::Post-Invoke-Success;',
-    '#clear DPkg::Post-Invoke;',
-    `Dir::State ${JSON.stringify(join(root, 'state'))};`,
-    `Dir::State::lists ${JSON.stringify(join(root, 'lists'))};`,
-    `Dir::State::status ${JSON.stringify(join(root, 'state', 'status'))};`,
-    `Dir::Cache ${JSON.stringify(root)};`,
-    `Dir::Cache::archives ${JSON.stringify(join(root, 'archives'))};`,
-    `Dir::Etc::sourcelist ${JSON.stringify(join(root, 'sources.list'))};`,
-    `Dir::Etc::sourceparts ${JSON.stringify(join(root, 'empty'))};`,
-    `Dir::Etc::preferencesparts ${JSON.stringify(join(root, 'empty'))};`,
-    `Dir::Log ${JSON.stringify(join(root, 'log'))};`,
-    // The _apt user cannot enter a cache folder below somebody's home; apt would warn and go on as root anyway.
-    'APT::Sandbox::User "root";',
-    'Acquire::Languages "none";',
-    'Acquire::Retries "3";',
-    '',
-  ];
-  await replace(join(root, 'apt.conf'), conf.join('\n'));
+  await replace(join(root, 'apt.conf'), aptConf(root));
 
   return {
     root,
@@ -113,6 +92,32 @@ async function openAptRoot(suite: string, ctx: Context): Promise<AptRoot> {
       return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr };
     },
   };
+}
+
+/** Configuration that keeps apt inside one folder. The machine's apt.conf.d is read before it: proxies live there. */
+export function aptConf(root: string): string {
+  const at = (...below: string[]) => JSON.stringify(join(root, ...below));
+  return [
+    // Hooks of the machine would act on the machine.
+    '#clear APT::Update::Pre-Invoke;',
+    '#clear APT::Update::Post-Invoke;',
+    '#clear APT::Update::Post-Invoke-Success;',
+    '#clear DPkg::Post-Invoke;',
+    `Dir::State ${at('state')};`,
+    `Dir::State::lists ${at('lists')};`,
+    `Dir::State::status ${at('state', 'status')};`,
+    `Dir::Cache ${at()};`,
+    `Dir::Cache::archives ${at('archives')};`,
+    `Dir::Etc::sourcelist ${at('sources.list')};`,
+    `Dir::Etc::sourceparts ${at('empty')};`,
+    `Dir::Etc::preferencesparts ${at('empty')};`,
+    `Dir::Log ${at('log')};`,
+    // The _apt user cannot enter a cache folder below somebody's home; apt would warn and go on as root anyway.
+    'APT::Sandbox::User "root";',
+    'Acquire::Languages "none";',
+    'Acquire::Retries "3";',
+    '',
+  ].join('\n');
 }
 
 /** The exact Debian version that matches, from the index at hand or else from a fresh one. */

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Context } from '../lib/context.ts';
 import { explainSystemError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import type { Source } from '../recipe/model.ts';
-import { cachePath, digestFile, dropPart, inspectCached, keepPart, openPart, sizeOf } from './cache.ts';
+import { cachePath, digestFile, dropPart, inspectCached, keepPart, leavePart, openPart, sizeOf } from './cache.ts';
 import { debianHas, fetchFromDebian } from './debian.ts';
 import { answers, download, MirrorFailure, type Patience, patience, TooLarge } from './http.ts';
 import { parseMirror } from './mirror.ts';
@@ -36,16 +36,19 @@ export async function fetchSource(source: Source, ctx: Context, how: Patience = 
   if (ctx.offline) throw offline(source, ctx);
 
   const answered: Answer[] = [];
+  const part = await openPart(ctx.cacheDir, source.sha256);
   try {
     for (const mirror of source.mirrors) {
       throwIfCancelled(ctx.signal);
       ctx.report({ type: 'progress', stage: 'sources', text: `${source.file} from ${mirror}` });
-      const answer = await tryMirror(source, mirror, ctx, how);
-      if (typeof answer === 'string') return answer;
+      const answer = await tryMirror(source, mirror, part, ctx, how);
+      if (answer === undefined) return await keepPart(part, ctx.cacheDir, source.sha256);
       answered.push(answer);
     }
   } catch (error) {
     throw explainSystemError(error, `downloading ${source.file}`);
+  } finally {
+    leavePart(part);
   }
   throw nothingRight(source, answered, ctx);
 }
@@ -95,33 +98,32 @@ export async function isObtainable(source: Source, ctx: Context): Promise<boolea
   return false;
 }
 
-/** The path in the cache, or what this mirror answered instead. */
-async function tryMirror(source: Source, mirror: string, ctx: Context, how: Patience): Promise<string | Answer> {
+/** Undefined when `part` has the right bytes now, else what this mirror answered instead. */
+async function tryMirror(
+  source: Source,
+  mirror: string,
+  part: string,
+  ctx: Context,
+  how: Patience,
+): Promise<Answer | undefined> {
   for (let again = false; ; again = true) {
-    const part = await openPart(ctx.cacheDir, source.sha256);
-    let kept = false;
+    let resumed: boolean;
     try {
-      const { resumed } = await receive(mirror, part, source.size, ctx, how);
-      const got = await digestFile(part, ctx.signal);
-      if (got.sha256 === source.sha256 && got.size === source.size) {
-        kept = true;
-        return await keepPart(part, ctx.cacheDir, source.sha256);
-      }
-      // The beginning may have come from elsewhere; only a whole download convicts a mirror.
-      if (resumed && !again) continue;
-      return { mirror, said: 'sent other bytes', mismatch: differing(source, got) };
+      ({ resumed } = await receive(mirror, part, source.size, ctx, how));
     } catch (error) {
-      if (error instanceof TooLarge) {
-        const mismatch = `expected size ${source.size}\nreceived size more than ${source.size}`;
-        return { mirror, said: 'sent other bytes', mismatch };
-      }
-      // What came so far is worth keeping for the next attempt or the next run.
-      kept = true;
+      // What has come so far stays, for the next mirror or the next run.
       if (error instanceof MirrorFailure) return { mirror, said: error.message };
-      throw error;
-    } finally {
-      if (!kept) await dropPart(part);
+      if (!(error instanceof TooLarge)) throw error;
+      await dropPart(part);
+      const mismatch = `expected size ${source.size}\nreceived size more than ${source.size}`;
+      return { mirror, said: 'sent other bytes', mismatch };
     }
+    const got = await digestFile(part, ctx.signal);
+    if (got.sha256 === source.sha256 && got.size === source.size) return undefined;
+    await dropPart(part);
+    // The beginning may have come from elsewhere; only a whole download convicts a mirror.
+    if (resumed && !again) continue;
+    return { mirror, said: 'sent other bytes', mismatch: differing(source, got) };
   }
 }
 

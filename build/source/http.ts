@@ -1,6 +1,7 @@
 // One file over HTTP into one file on disk, going on where an earlier attempt stopped. Knows nothing of hashes, locks
 // or other mirrors. Proxies come from the caller's environment.
-import { open, readFile, truncate, writeFile } from 'node:fs/promises';
+import { appendFileSync, closeSync, openSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { type Agent, type Dispatcher, EnvHttpProxyAgent, interceptors, request } from 'undici';
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
@@ -21,12 +22,13 @@ export interface Patience {
   readonly attempts: number;
   /** Milliseconds before the second attempt; doubles each time. */
   readonly delay: number;
+  /** Milliseconds a server may be silent, before its first byte or between two. */
+  readonly silence: number;
 }
 
-export const patience: Patience = { attempts: 4, delay: 500 };
+export const patience: Patience = { attempts: 4, delay: 500, silence: 60_000 };
 
 const connectTimeout = 15_000;
-const silenceTimeout = 60_000;
 
 /**
  * Downloads into `part`, appending when `part` is the beginning of the same file.
@@ -39,14 +41,14 @@ export async function download(
   part: string,
   limit: number,
   ctx: Context,
-  { attempts, delay }: Patience = patience,
+  { attempts, delay, silence }: Patience = patience,
 ): Promise<{ resumed: boolean }> {
-  await using session = openSession(ctx.env);
+  using session = openSession(ctx.env);
   let resumed = false;
   for (let attempt = 1; ; attempt++) {
     throwIfCancelled(ctx.signal);
     try {
-      resumed = (await attemptDownload(session.dispatcher, url, part, limit, ctx)) || resumed;
+      resumed = (await attemptDownload(session.dispatcher, url, part, limit, ctx, silence)) || resumed;
       return { resumed };
     } catch (error) {
       throwIfCancelled(ctx.signal);
@@ -62,13 +64,11 @@ export async function download(
 
 /** True when the server says it has the file. */
 export async function answers(url: string, ctx: Context): Promise<boolean> {
-  await using session = openSession(ctx.env);
+  using session = openSession(ctx.env);
   try {
-    const { statusCode, body } = await request(url, {
+    const { statusCode, body } = await ask(url, connectTimeout, ctx, {
       method: 'HEAD',
       dispatcher: session.dispatcher,
-      signal: ctx.signal,
-      headersTimeout: connectTimeout,
     });
     await body.dump();
     return statusCode === 200;
@@ -87,16 +87,14 @@ async function attemptDownload(
   part: string,
   limit: number,
   ctx: Context,
+  silence: number,
 ): Promise<boolean> {
   const have = (await sizeOf(part)) ?? 0;
   const before = await readNote(part);
   // Bytes of another address, or of unknown origin, may still be the same file; the hash decides in the end.
   const validator = before?.url === url ? before.validator : undefined;
-  const response = await request(url, {
+  const response = await ask(url, silence, ctx, {
     dispatcher,
-    signal: ctx.signal,
-    headersTimeout: silenceTimeout,
-    bodyTimeout: silenceTimeout,
     headers: {
       'accept-encoding': 'identity',
       ...(have > 0 ? { range: `bytes=${have}-` } : {}),
@@ -115,32 +113,78 @@ async function attemptDownload(
     const text = `answered HTTP ${statusCode}`;
     throw statusCode >= 500 || statusCode === 408 || statusCode === 429 ? new Stumble(text) : new MirrorFailure(text);
   }
-  await truncate(part, start).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
+  await keep(body, part, start, limit, JSON.stringify({ url, validator: validatorOf(headers) }), (size) => {
+    const of = Number.isFinite(limit) ? ` of ${megabytes(limit)}` : '';
+    ctx.report({ type: 'progress', stage: 'sources', text: `${new URL(url).host}: ${megabytes(size)}${of} MB` });
   });
-  await writeFile(`${part}.json`, JSON.stringify({ url, validator: validatorOf(headers) }));
-
-  const file = await open(part, start === 0 ? 'w' : 'a');
-  try {
-    let size = start;
-    let reported = 0;
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > limit) throw new TooLarge(`sent more than ${limit} bytes`);
-      await file.write(chunk);
-      if (size - reported >= 1 << 20) {
-        reported = size;
-        const of = Number.isFinite(limit) ? ` of ${megabytes(limit)}` : '';
-        ctx.report({ type: 'progress', stage: 'sources', text: `${new URL(url).host}: ${megabytes(size)}${of} MB` });
-      }
-    }
-  } finally {
-    await file.close();
-  }
   return start > 0;
 }
 
-interface Session extends AsyncDisposable {
+/**
+ * Writes a body as it comes, so that every byte that arrived before the connection broke is on disk. That is why the
+ * calls are synchronous: while one waits, bytes pile up in the stream, and an error throws those away.
+ */
+function keep(
+  body: Dispatcher.ResponseData['body'],
+  part: string,
+  start: number,
+  limit: number,
+  note: string,
+  progress: (size: number) => void,
+): Promise<void> {
+  writeFileSync(`${part}.json`, note);
+  const file = openSync(part, start === 0 ? 'w' : 'a');
+  let size = start;
+  let reported = start;
+  return new Promise<void>((done, failed) => {
+    body.on('error', failed);
+    body.on('end', done);
+    body.on('data', (chunk: Buffer) => {
+      if (body.destroyed) return;
+      try {
+        size += chunk.length;
+        if (size > limit) throw new TooLarge(`sent more than ${limit} bytes`);
+        appendFileSync(file, chunk);
+        if (size - reported < 1 << 20) return;
+        reported = size;
+        progress(size);
+      } catch (error) {
+        body.destroy(error as Error);
+      }
+    });
+  }).finally(() => closeSync(file));
+}
+
+/**
+ * One request, answered within `silence` milliseconds or not at all. undici's own timeouts and signals do not reach a
+ * request that waits for its connection (a proxy that hangs up, a host that drops packets), hence the race.
+ */
+async function ask(
+  url: string,
+  silence: number,
+  ctx: Context,
+  options: { dispatcher: Dispatcher; method?: 'HEAD'; headers?: Record<string, string> },
+): Promise<Dispatcher.ResponseData<unknown>> {
+  const stop = new AbortController();
+  const signal = AbortSignal.any([ctx.signal, stop.signal]);
+  const timer = setTimeout(() => stop.abort(), silence);
+  let stopped = () => {};
+  try {
+    const response = request(url, { ...options, bodyTimeout: silence, signal });
+    const gone = new Promise<never>((_, reject) => {
+      stopped = () => reject(stop.signal.aborted ? new Stumble(`no answer within ${silence / 1000} s`) : signal.reason);
+      signal.addEventListener('abort', stopped, { once: true });
+      if (signal.aborted) stopped();
+    });
+    response.catch(() => {});
+    return await Promise.race([response, gone]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stopped);
+  }
+}
+
+interface Session extends Disposable {
   readonly dispatcher: Dispatcher;
 }
 
@@ -150,10 +194,15 @@ function openSession(env: Context['env']): Session {
     httpProxy: env.http_proxy ?? env.HTTP_PROXY ?? '',
     httpsProxy: env.https_proxy ?? env.HTTPS_PROXY ?? '',
     noProxy: env.no_proxy ?? env.NO_PROXY ?? '',
+    // Plain HTTP is asked of the proxy itself: many proxies tunnel to port 443 only.
+    proxyTunnel: false,
     connect: { timeout: connectTimeout },
+    proxyTls: { timeout: connectTimeout },
+    requestTls: { timeout: connectTimeout },
   } satisfies EnvHttpProxyAgent.Options & Agent.Options);
   const dispatcher = agent.compose(interceptors.redirect({ maxRedirections: 5 }));
-  return { dispatcher, [Symbol.asyncDispose]: () => agent.destroy() };
+  // Not awaited: it waits for connections that may never come about.
+  return { dispatcher, [Symbol.dispose]: () => void agent.destroy().catch(() => {}) };
 }
 
 async function readNote(part: string): Promise<{ url?: string; validator?: string } | undefined> {
@@ -187,8 +236,8 @@ const reasons: Readonly<Record<string, string>> = {
   ENETUNREACH: 'network unreachable',
   ETIMEDOUT: 'no answer',
   UND_ERR_CONNECT_TIMEOUT: `no answer within ${connectTimeout / 1000} s`,
-  UND_ERR_HEADERS_TIMEOUT: `silent for ${silenceTimeout / 1000} s`,
-  UND_ERR_BODY_TIMEOUT: `silent for ${silenceTimeout / 1000} s`,
+  UND_ERR_HEADERS_TIMEOUT: 'silent for too long',
+  UND_ERR_BODY_TIMEOUT: 'silent for too long',
   UND_ERR_SOCKET: 'connection broken',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'sent less than it announced',
   UND_ERR_ABORTED: 'connection broken',
@@ -197,6 +246,8 @@ const reasons: Readonly<Record<string, string>> = {
 /** What happened on the network in a few words; undefined when it was not the network. */
 function sentence(error: unknown): string | undefined {
   const { code, message, errors } = error as { code?: string; message?: string; errors?: unknown[] };
+  const refused = /^Proxy response \((\d+)\)/.exec(message ?? '');
+  if (refused) return `the proxy answered HTTP ${refused[1]}`;
   if (code !== undefined && code in reasons) return reasons[code];
   if (Array.isArray(errors) && errors.length > 0) return sentence(errors[0]);
   if (code?.startsWith('UND_ERR') || code?.startsWith('HPE_')) return message;
@@ -206,8 +257,9 @@ function sentence(error: unknown): string | undefined {
 
 /** Trying again at once cannot help. */
 function isHopeless(error: unknown): boolean {
-  const { code, errors } = error as { code?: string; errors?: unknown[] };
+  const { code, message, errors } = error as { code?: string; message?: string; errors?: unknown[] };
   if (Array.isArray(errors) && errors.length > 0) return isHopeless(errors[0]);
+  if (/^Proxy response/.test(message ?? '')) return true;
   return code === 'ENOTFOUND' || code === 'ECONNREFUSED' || code === 'ENETUNREACH' || code?.includes('CERT') === true;
 }
 

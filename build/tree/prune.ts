@@ -11,7 +11,7 @@ export interface LedgerRow {
   readonly bytes: number;
 }
 
-export interface Dropped {
+interface Dropped {
   readonly path: string;
   readonly bytes: number;
   readonly rule: string;
@@ -26,17 +26,23 @@ export interface Ledger {
   readonly bytes: number;
 }
 
+/** Tells which rule takes a path: the index of the first that matches, or -1. Patterns are compiled once. */
+export function ruleMatcher(rules: readonly PruneRule[]): (path: string) => number {
+  const matchers = rules.map((rule) => picomatch([...rule.patterns], { dot: true }));
+  return (path) => matchers.findIndex((matches) => matches(path));
+}
+
 /**
  * The tree without what the rules name. A path belongs to the first rule that matches it.
  * @param rules patterns are picomatch globs against the tree's own paths; `*` also matches names that start with a dot.
  */
 export function prune(tree: Tree, rules: readonly PruneRule[]): { tree: Tree; ledger: Ledger } {
-  const matchers = rules.map((rule) => picomatch([...rule.patterns], { dot: true }));
+  const indexOf = ruleMatcher(rules);
   const totals = rules.map(() => ({ files: 0, bytes: 0 }));
   const kept: [string, Entry][] = [];
   const dropped: Dropped[] = [];
   for (const [path, entry] of tree.entries) {
-    const index = matchers.findIndex((matches) => matches(path));
+    const index = indexOf(path);
     const rule = rules[index];
     const total = totals[index];
     if (rule === undefined || total === undefined) {

@@ -1,6 +1,5 @@
 // An artifact file -> verdict or inspection, with its interpreter run inside the lambda room's sandbox. The glue
 // between the checks, which take any Runner, and the sandbox, which knows no checks.
-import { join } from 'node:path';
 import { Sandbox } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
 import { unpackLayer } from '../package/unpack.ts';

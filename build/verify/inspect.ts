@@ -13,7 +13,7 @@ import type { Runner } from './runner.ts';
 import type { Subject } from './subject.ts';
 import { count, firstFew } from './verdict.ts';
 
-export interface FolderSize {
+interface FolderSize {
   readonly folder: string;
   readonly files: number;
   /** Bytes on disk, and bytes in the zip without its headers. */

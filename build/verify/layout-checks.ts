@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { maxDirectUploadBytes, maxUnpackedBytes } from '../package/layout.ts';
-import { deflateName, zipChunks } from '../package/zip.ts';
+import { zipChunks } from '../package/zip.ts';
+import { deflate } from '../recipe/plan.ts';
 import { followLinks, resolvePath, sizesByFolder, treeSize } from '../tree/tree.ts';
 import type { Subject } from './subject.ts';
 import { count, type Finding, firstFew } from './verdict.ts';
@@ -211,8 +212,8 @@ async function repack({ zip, tree, source, record }: Subject, signal: AbortSigna
   if (!record) {
     return [{ check, level: 'note', message: 'Not packed again: it was not made by make-runtime.' }];
   }
-  if (record.deflate !== deflateName) {
-    const message = `Not packed again: it was compressed with ${record.deflate}, and this version has ${deflateName}.`;
+  if (record.plan.deflate !== deflate) {
+    const message = `Not packed again: it was compressed with ${record.plan.deflate}, and this version has ${deflate}.`;
     return [{ check, level: 'note', message }];
   }
   const expected = await sha256(typeof source === 'string' ? createReadStream(source) : [source]);

@@ -1,5 +1,8 @@
 // Whether the standard library's bytecode is there, for the right interpreter, and in a mode that never reads or hashes
 // the source (PEP 552). /opt is read-only: a .pyc that is missing or stale is compiled again at every cold start.
+import { posix } from 'node:path';
+import { langFolder } from '../package/layout.ts';
+import { ruleMatcher } from '../tree/prune.ts';
 import type { Subject } from './subject.ts';
 import { count, type Finding, firstFew } from './verdict.ts';
 
@@ -10,6 +13,7 @@ export function pycChecks({ tree, stdlib, pycs, record }: Subject, magic: number
   const level = record ? 'fail' : 'warn';
   const remedy =
     'Compile it with `python -m compileall --invalidation-mode unchecked-hash`, with the interpreter of the layer.';
+  const indexOf = ruleMatcher(record?.plan.prune ?? []);
   const ours = [...pycs].filter(([path]) => path.startsWith(`${stdlib}/`));
   return [present(), header('pyc.mode', modes()), header('pyc.magic', magics())].flat();
 
@@ -19,13 +23,23 @@ export function pycChecks({ tree, stdlib, pycs, record }: Subject, magic: number
     const sources = [...tree.entries.keys()].filter(
       (path) => path.startsWith(`${stdlib}/`) && path.endsWith('.py') && !path.startsWith(`${stdlib}/site-packages/`),
     );
-    const missing = sources.filter((path) => !compiled.has(path)).map((path) => path.slice(stdlib!.length + 1));
+    const missing = sources
+      .filter((path) => !compiled.has(path) && !leftOut(path))
+      .map((path) => path.slice(stdlib!.length + 1));
     if (missing.length === 0) {
       return [{ check, level: 'pass', message: `${count(ours.length, '.pyc file')}, one for every source.` }];
     }
     return [
       { check, level, message: `${count(missing.length, 'source')} without a .pyc: ${firstFew(missing)}.`, remedy },
     ];
+  }
+
+  /** A prune rule took the .pyc on purpose: the module is frozen into the executable. */
+  function leftOut(source: string): boolean {
+    if (record === undefined) return false;
+    const tag = `cpython-${record.plan.python.minor.replace('.', '')}`;
+    const { dir, name } = posix.parse(source.slice(langFolder.length + 1));
+    return indexOf(`${dir}/__pycache__/${name}.${tag}.pyc`) !== -1;
   }
 
   function header(check: string, { wrong, right }: { wrong: readonly string[]; right: string }): Finding[] {

@@ -10,7 +10,7 @@ import { type Elf, ElfError, readElf } from '../tree/elf.ts';
 import { resolvePath, type Tree } from '../tree/tree.ts';
 
 /** The first 8 bytes of a .pyc (PEP 552): magic number of the bytecode and how it is invalidated. */
-export interface PycHeader {
+interface PycHeader {
   readonly magic: number;
   /** 0 timestamp, 1 unchecked hash, 3 checked hash. */
   readonly flags: number;

@@ -4,7 +4,7 @@ import { type ErrorCode, MakeRuntimeError } from '../lib/errors.ts';
 import type { Arch } from '../recipe/model.ts';
 
 /** `fail`: it will not run or not as promised. `warn`: somebody should look. `note`: worth knowing. */
-export type Level = 'fail' | 'warn' | 'note' | 'pass';
+type Level = 'fail' | 'warn' | 'note' | 'pass';
 
 export interface Finding {
   /** Group and name, stable: "elf.glibc". */

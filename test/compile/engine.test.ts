@@ -95,3 +95,32 @@ test('the host probe and its refusals', async () => {
     expect.objectContaining({ code: 'COMPILER_MISSING', message: expect.stringContaining('no-such-compiler') }),
   );
 });
+
+test('the JIT needs its own LLVM and says so before anything is compiled', async () => {
+  const { probeHost, requireComplete } = await import('../../build/compile/host.ts');
+  const { requirements } = await import('../../build/recipe/cpython.ts');
+  const bin = join(dir, 'bin');
+  await import('node:fs/promises').then(({ mkdir }) => mkdir(bin));
+  const tool = (name: string, text: string) => writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  for (const name of ['cc', 'make', 'tar', 'xz', 'ar', 'ld']) await tool(name, `echo ${name} 1.0`);
+  await tool('python3', 'echo True');
+  await tool('clang', 'echo Debian clang version 19.1.7');
+  const env = { PATH: bin };
+  const needs = requirements('3.13', 'jit');
+  expect(() => requireComplete({ builder: {} as never, packageManager: undefined, missing: [] })).not.toThrow();
+  const probe = await probeHost([], env, needs);
+  expect(() => requireComplete(probe)).toThrow(
+    expect.objectContaining({
+      code: 'LLVM_MISSING',
+      message: expect.stringContaining('LLVM 18'),
+    }),
+  );
+  await tool('clang-18', 'echo Debian clang version 18.1.8');
+  await tool('llvm-readobj-18', 'echo LLVM; echo "  LLVM version 18.1.8"');
+  await tool('python3', 'echo False');
+  expect((await probeHost([], env, needs)).missing).toEqual([
+    expect.objectContaining({ kind: 'requirement', name: expect.stringContaining('Python 3.11') }),
+  ]);
+  await tool('python3', 'echo True');
+  expect((await probeHost([], env, needs)).missing).toEqual([]);
+});

@@ -1,7 +1,7 @@
 // The life cycle as Lambda has it, driven by a small bootstrap in plain Python inside the real sandbox.
 import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { type EnvironmentOptions, ExecutionEnvironment } from '../../build/lambda/environment.ts';
+import { type EnvironmentOptions, ExecutionEnvironment, shutdownBudgetMs } from '../../build/lambda/environment.ts';
 import { functionFailure } from '../../build/lambda/failure.ts';
 import type { FunctionSettings } from '../../build/lambda/function-env.ts';
 import type { InvokeResult } from '../../build/lambda/invoke-result.ts';
@@ -146,7 +146,7 @@ describe('a handler that goes wrong', () => {
   });
 
   test('an init phase that takes too long is cut off and repeated inside the invocation', async () => {
-    const made = await environment('slow_start.handler', {}, { initTimeoutMs: 50 });
+    const made = await environment('slow_start.handler', { timeoutSeconds: 20 }, { initTimeoutMs: 100 });
     const result = await made.invoke(event({}));
     expect(answer(result)).toBe('at last');
     expect(texts(result)).toContainEqual(expect.stringMatching(/^INIT_REPORT .*\tPhase: init\tStatus: timeout$/));
@@ -225,7 +225,7 @@ describe('crashes, timeouts and restarts', () => {
   test('a timeout leaves no process behind, not even one that left the process group', async () => {
     const made = await environment('app.stray', { timeoutSeconds: 0.5 });
     const marker = '86011';
-    const result = await made.invoke(event({ marker, then: 'sleep' }));
+    const result = await made.invoke(event({ marker, after: 'sleep' }));
     expect(result.statusKind).toBe('timeout');
     expect(running(`sleep ${marker}`)).toBe(false);
   });
@@ -233,11 +233,24 @@ describe('crashes, timeouts and restarts', () => {
   test('neither does a shutdown', async () => {
     const made = await environment('app.stray');
     const marker = '86012';
-    await made.invoke(event({ marker, then: 'return' }));
+    await made.invoke(event({ marker, after: 'return' }));
     expect(running(`sleep ${marker}`)).toBe(true);
     await made.shutdown();
     open.length = 0;
     expect(running(`sleep ${marker}`)).toBe(false);
+  });
+
+  test.each([
+    ['none', []],
+    ['external', ['asked to leave']],
+  ] as const)('SIGTERM comes before the end only where Lambda sends it: extensions %s', async (extensions, said) => {
+    for (const kinds of [['namespace'], ['mapped']] as const) {
+      const made = await environment('app.graceful', {}, { kinds });
+      await made.invoke(event({}));
+      open.length = 0;
+      const last = await made.shutdown(shutdownBudgetMs[extensions]);
+      expect(last.map(({ text }) => text)).toEqual(said);
+    }
   });
 
   test('an abort kills everything and rejects with CANCELLED', async () => {
@@ -245,7 +258,7 @@ describe('crashes, timeouts and restarts', () => {
     const made = await environment('app.stray', { timeoutSeconds: 60 }, {}, context);
     const marker = '86013';
     await made.init();
-    const invocation = made.invoke(event({ marker, then: 'sleep' }));
+    const invocation = made.invoke(event({ marker, after: 'sleep' }));
     const outcome = expect(invocation).rejects.toMatchObject({ code: 'CANCELLED' });
     while (!running(`sleep ${marker}`)) await new Promise((resolve) => setTimeout(resolve, 20));
     context.abort();

@@ -209,9 +209,10 @@ describe('the wrong way', () => {
   });
 
   test('an answer to the invocation before', async () => {
-    await running();
+    const { finished } = await running();
     await respond('1');
     wire.ask('GET', `${base}/invocation/next`);
+    await finished;
     api.session.offer({ ...invocation, requestId: 'id-2' });
     await wire.reply();
     expect(await respond('late')).toMatchObject(invalidId);

@@ -1,10 +1,10 @@
 // What a program sees, may do and leaves behind in the sandbox: asked from inside, for each kind that works here.
-import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { ExecutionEnvironment } from '../../build/lambda/environment.ts';
-import { probeSandbox, Sandbox, type SandboxOptions } from '../../build/lambda/sandbox.ts';
+import { probeSandbox, Sandbox, type SandboxKind, type SandboxOptions } from '../../build/lambda/sandbox.ts';
 import { fixtureLayer, fixtures, machinePython, remove, scratch, settings, testContext } from './support/function.ts';
 
 const folder = scratch('sandbox');
@@ -27,13 +27,13 @@ async function sandbox(options: Partial<SandboxOptions> = {}, context = testCont
 }
 
 /** The world as the fixture's handler `app.world` sees it. */
-async function world(asRoot: boolean, writes: readonly string[]): Promise<Record<string, unknown>> {
+async function world(kind: SandboxKind, asRoot: boolean, writes: readonly string[]): Promise<Record<string, unknown>> {
   const environment = await ExecutionEnvironment.create(
     {
       layerDirs: [layer],
       codeDir: fixtures,
       visible: python.visible,
-      kinds: ['namespace'],
+      kinds: [kind],
       asRoot,
       settings: settings('app.world'),
     },
@@ -49,13 +49,16 @@ async function world(asRoot: boolean, writes: readonly string[]): Promise<Record
   }
 }
 
-const amRoot = process.getuid?.() === 0;
-const ways = amRoot ? [true, false] : [false];
+const hasBubblewrap = existsSync('/usr/bin/bwrap');
+const ways: [SandboxKind, boolean][] = [['namespace', false]];
+if (process.getuid?.() === 0) ways.push(['namespace', true]);
+// Where it is not installed, nothing is promised about it either.
+if (hasBubblewrap) ways.push(['bubblewrap', false]);
 
-describe.each(ways)('namespace, started by root: %s', (asRoot) => {
+describe.each(ways)('%s, started by root: %s', (kind, asRoot) => {
   test("shows Lambda's paths to an unprivileged user and nothing else", async () => {
     const readOnly = 'OSError:Read-only file system';
-    const seen = await world(asRoot, ['/', '/opt', '/var/task', '/var', '/usr', '/etc', '/dev', '/tmp']);
+    const seen = await world(kind, asRoot, ['/', '/opt', '/var/task', '/var', '/usr', '/etc', '/dev', '/tmp']);
     const hidden = python.visible.map((path) => path.split('/')[1]!);
     expect(seen).toMatchObject({
       uid: 993,
@@ -223,7 +226,7 @@ describe('mapped', () => {
       },
       testContext(folder),
     );
-    const result = await environment.invoke(Buffer.from('{"marker": "86021", "then": "sleep"}'));
+    const result = await environment.invoke(Buffer.from('{"marker": "86021", "after": "sleep"}'));
     expect(result.statusKind).toBe('timeout');
     const left = readdirSync('/proc').filter((pid) => commandLine(pid).includes('86021'));
     expect(left).toEqual([]);
@@ -251,6 +254,16 @@ test('nothing is left on disk', async () => {
   expect(readdirSync(join(context.cacheDir, 'lambda'))).toEqual([]);
   expect((await probeSandbox(context)).kind).toBe('namespace');
   expect(readdirSync(join(context.cacheDir, 'lambda'))).toEqual([]);
+});
+
+test('what a killed run left on disk is removed by the next one', async () => {
+  const context = testContext(join(folder, 'stale'));
+  const stale = join(context.cacheDir, 'lambda', 'sandbox-2147483646-abcdef', 'tmp');
+  const live = join(context.cacheDir, 'lambda', `sandbox-${process.pid}-abcdef`);
+  for (const path of [stale, live]) mkdirSync(path, { recursive: true });
+  const made = await Sandbox.open({ layerDirs: [] }, context);
+  await made.close();
+  expect(readdirSync(join(context.cacheDir, 'lambda'))).toEqual([`sandbox-${process.pid}-abcdef`]);
 });
 
 function commandLine(pid: string): string {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { shortDigest } from '../../build/recipe/canonical.ts';
 import { cpython, minors } from '../../build/recipe/cpython.ts';
@@ -6,9 +5,9 @@ import { describe as describePlan } from '../../build/recipe/describe.ts';
 import { listRecipes } from '../../build/recipe/list.ts';
 import type { Recipe } from '../../build/recipe/load.ts';
 import type { Flavor, Lock, Plan } from '../../build/recipe/model.ts';
-import { chooseFlavor, deflate, parseArch, parseProfile, pinsOf, plan } from '../../build/recipe/plan.ts';
+import { chooseFlavor, parseArch, parseProfile, pinsOf, plan } from '../../build/recipe/plan.ts';
 import { failure } from './support/failure.ts';
-import { bootstrap, builder, deepFreeze, packageDir, lock as readLock, shipped } from './support/plans.ts';
+import { bootstrap, builder, deepFreeze, lock as readLock, shipped } from './support/plans.ts';
 
 let lock: Lock;
 const recipes = new Map<string, Recipe>();
@@ -88,7 +87,7 @@ test('the newest pin is the default, and a version picks another', () => {
 });
 
 test('final releases come before pre-releases, whatever their number', () => {
-  const [rc] = pinsOf(lock, '3.15');
+  const rc = pinsOf(lock, '3.15').find(({ version }) => version === '3.15.0rc1');
   const final = { ...rc!, version: '3.15.0' };
   const next = { ...rc!, version: '3.15.1rc1' };
   expect(pinsOf({ sources: [rc!, next, final] }, '3.15').map(({ version }) => version)).toEqual([
@@ -99,7 +98,9 @@ test('final releases come before pre-releases, whatever their number', () => {
 });
 
 test('a pre-release is noted', () => {
-  expect(make('3.15').notes).toContain('3.15.0rc1 is a pre-release: for trying things, not for production.');
+  expect(make('3.15', 'default', { version: '3.15.0rc1' }).notes).toContain(
+    '3.15.0rc1 is a pre-release: for trying things, not for production.',
+  );
 });
 
 test('the same input gives the same plan, and no input is touched', () => {
@@ -225,11 +226,6 @@ test('the printed plan', async () => {
   );
 });
 
-test('the compressor named in the plan is the one installed', async () => {
-  const { version } = JSON.parse(await readFile(`${packageDir}/node_modules/fflate/package.json`, 'utf8'));
-  expect(deflate).toBe(`fflate@${version}/6`);
-});
-
 describe('refusals', () => {
   test('the release profile', () => {
     const error = failure(() => make('3.13', 'default', { profile: 'release' }));
@@ -319,10 +315,10 @@ test('the list, on a day in each phase', () => {
     '3.11 security 3.11.16',
     '3.12 security 3.12.14',
     '3.13 security 3.13.15',
-    '3.14 bugfix 3.14.7',
-    '3.15 bugfix 3.15.0rc1',
+    '3.14 bugfix 3.14.8',
+    '3.15 bugfix 3.15.0',
   ]);
-  expect(rows('2026-10-01').at(-1)).toBe('3.15 pre-release 3.15.0rc1');
+  expect(rows('2026-10-01').at(-1)).toBe('3.15 pre-release 3.15.0');
   expect(listRecipes([recipes.get('3.13')!], lock, '2026-11-21')[0]).toEqual({
     name: '3.13',
     flavors: ['default', 'free-threaded', 'jit'],

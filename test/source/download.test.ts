@@ -1,7 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -14,7 +16,7 @@ import { pin, sha256 } from './support/pins.ts';
 import { cutAt, type FileServer, stallAt, startServer, status, whole } from './support/server.ts';
 
 const bytes = randomBytes(300_000);
-const quick = { attempts: 3, delay: 1 };
+const quick = { attempts: 3, delay: 1, silence: 10_000 };
 // Port 9 (discard) answers nobody: a mirror that is not there.
 const dead = 'http://127.0.0.1:9/Python-3.13.15.tar.xz';
 
@@ -76,7 +78,7 @@ describe('the way it should go', () => {
     expect(server.log[1]).toMatch(/bytes=100000- if "old"$/);
   });
 
-  test('on from a first mirror’s part at the second, which has the same file', async () => {
+  test('on at the second mirror where the first gave up', async () => {
     const source = pin(bytes, [
       server.serve('/a', cutAt(bytes, 100_000), status(404)),
       server.serve('/b', whole(bytes)),
@@ -104,14 +106,40 @@ describe('the way it should go', () => {
 
   test('through the proxy that the environment names, and around it for no_proxy', async () => {
     await using proxy = await startServer();
-    proxy.serve('/', status(502));
     const url = server.serve('/a', whole(bytes));
+    proxy.serve(url, whole(bytes));
     const env = { ...ctx.env, http_proxy: proxy.url('') };
-    const error = await rejection(fetchSource(pin(bytes, [url]), { ...ctx, env }, { attempts: 1, delay: 1 }));
-    expect(error.code).toBe('SOURCE_UNREACHABLE');
+    await fetchSource(pin(bytes, [url]), { ...ctx, env }, quick);
+    expect(proxy.log).toEqual([`GET ${url}`]);
     expect(server.log).toEqual([]);
-    await fetchSource(pin(bytes, [url]), { ...ctx, env: { ...env, no_proxy: '127.0.0.1' } }, quick);
+
+    await using fresh = await testContext({ env: { ...env, no_proxy: '127.0.0.1' } });
+    await fetchSource(pin(bytes, [url]), fresh, quick);
     expect(server.log).toEqual(['GET /a']);
+  });
+
+  test('a proxy that refuses, and one that hangs up, are said', async () => {
+    const single = { attempts: 1, delay: 1, silence: 100 };
+    const https = pin(bytes, ['https://127.0.0.1:9/a']);
+    const refuses = { ...ctx, env: { ...ctx.env, https_proxy: server.url('') } };
+    const refused = await rejection(fetchSource(https, refuses, single));
+    expect(refused.detail).toBe('https://127.0.0.1:9/a: the proxy answered HTTP 502');
+
+    const mute = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+    await once(mute, 'listening');
+    const { port } = mute.address() as AddressInfo;
+    const hangsUp = { ...ctx, env: { ...ctx.env, https_proxy: `http://127.0.0.1:${port}` } };
+    const dropped = await rejection(fetchSource(https, hangsUp, single));
+    expect(dropped.detail).toMatch(/^https:\/\/127\.0\.0\.1:9\/a: (no answer within 0\.1 s|connection broken)$/);
+    mute.close();
+  });
+
+  test('a server that says nothing is given up, one that stops is resumed', async () => {
+    const impatient = { attempts: 2, delay: 1, silence: 300 };
+    const mute = server.serve('/mute', () => {});
+    const source = pin(bytes, [mute, server.serve('/a', stallAt(bytes, 1000), whole(bytes))]);
+    await fetchSource(source, ctx, impatient);
+    expect(server.log).toEqual(['GET /mute', 'GET /mute', 'GET /a', 'GET /a bytes=1000- if "v1"']);
   });
 
   test('from a file URL', async () => {
@@ -315,6 +343,19 @@ describe('stopped in the middle', () => {
       await new Promise((done) => setTimeout(done, 20));
     }
   }
+});
+
+test('a full disk', async () => {
+  // What a killed run left behind is a link to the device that is always full.
+  const source = pin(bytes, [server.serve('/a', whole(bytes))]);
+  const dead = execFileSync('sh', ['-c', 'echo $$'], { encoding: 'utf8' }).trim();
+  await mkdir(join(ctx.cacheDir, 'part'));
+  await symlink('/dev/full', join(ctx.cacheDir, 'part', `${source.sha256}.${hostname()}.${dead}.0.part`));
+  const error = await rejection(fetchSource(source, ctx, quick));
+  expect(error).toMatchObject({
+    code: 'DISK_FULL',
+    message: 'No space left on the device while downloading Python-3.13.15.tar.xz.',
+  });
 });
 
 describe('a file that has no pin yet', () => {

@@ -35,7 +35,7 @@ export function samplePlan(changes: Partial<Plan> = {}): Plan {
     bootstrap: '0'.repeat(64),
     prune: [],
     epoch: 315532800,
-    deflate: 'fflate@0.8.3/6',
+    deflate: 'fflate@0.8.3/9',
     ...changes,
   };
 }

@@ -57,7 +57,7 @@ export function fixtureLayer(folder: string, python: string): string {
   const layer = join(folder, 'layer');
   mkdirSync(join(layer, 'bin'), { recursive: true });
   const text = readFileSync(join(fixtures, 'bootstrap.py'), 'utf8');
-  writeFileSync(join(layer, 'bootstrap'), `#!${python} -IS\n${text}`);
+  writeFileSync(join(layer, 'bootstrap'), `#!${python} -ISB\n${text}`);
   chmodSync(join(layer, 'bootstrap'), 0o755);
   writeFileSync(join(layer, 'bin', 'marker'), 'of the layer\n');
   chmodSync(layer, 0o755);

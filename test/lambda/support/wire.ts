@@ -15,6 +15,7 @@ export class Wire {
 
   private constructor(socket: Socket) {
     this.socket = socket;
+    socket.setNoDelay();
     socket.on('data', (chunk: Buffer) => {
       this.#received = Buffer.concat([this.#received, chunk]);
       this.#wake();

@@ -24,6 +24,11 @@ export async function startServer(): Promise<FileServer> {
     if (reply) reply(request, response);
     else response.writeHead(404).end('not here');
   });
+  // As a proxy it refuses to tunnel.
+  server.on('connect', ({ url }, socket) => {
+    log.push(`CONNECT ${url}`);
+    socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+  });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const { port } = server.address() as AddressInfo;
   const url = (path: string) => `http://127.0.0.1:${port}${path}`;
@@ -62,7 +67,8 @@ export function whole(bytes: Buffer, etag = '"v1"'): Reply {
 export function cutAt(bytes: Buffer, length: number, etag = '"v1"'): Reply {
   return (_, response) => {
     response.writeHead(200, { etag, 'content-length': bytes.length });
-    response.write(bytes.subarray(0, length), () => setTimeout(() => response.destroy(), 20));
+    // Ended, not destroyed: a reset could overtake bytes that the client has not read yet.
+    response.write(bytes.subarray(0, length), () => response.socket?.end());
   };
 }
 

@@ -8,7 +8,8 @@ umask 022
 step() { printf '::step %s\n' "$1"; }
 
 step unpack
-mkdir -p "$WORK/src" "$WORK/build" "$WORK/lib"
+mkdir -p "$WORK/src" "$WORK/build" "$WORK/lib" "$OUT/root"
+ln -s "$OUT/root" "$WORK/root"
 tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1
 
 step libraries
@@ -32,7 +33,7 @@ cd "$WORK/build"
   --with-pkg-config=no \
   --without-system-libmpdec \
   MODULE_BUILDTYPE=static \
-  'OPT=-DNDEBUG -O3 -Wall' \
+  'OPT=-DNDEBUG -O2 -Wall' \
   ac_cv_func_strlcpy=no \
   py_cv_module__tkinter=n/a \
   py_cv_module__curses=n/a \
@@ -44,18 +45,18 @@ cd "$WORK/build"
 step compile
 # _NODIST flags reach the interpreter and its extension modules, not what users compile against it later; given
 # to make and not to configure because only there they also reach the tools that freeze the first modules.
-export CFLAGS_NODIST="-O3 -fno-pie -fno-semantic-interposition -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"
+export CFLAGS_NODIST="-O2 -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pie -fno-semantic-interposition -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"
 export LDFLAGS_NODIST="-L../lib -no-pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--exclude-libs,libssl.a:libcrypto.a -Wl,--exclude-libs,libsqlite3.a -Wl,--exclude-libs,libffi.a -Wl,--exclude-libs,libbz2.a -Wl,--exclude-libs,liblzma.a -Wl,--exclude-libs,libuuid.a -Wl,--exclude-libs,libz.a"
 make -j"$JOBS"
 
 step install
 # Bytecode is compiled below in one mode; PYTHON_FOR_BUILD=: keeps "make install" from doing it three times.
-make install DESTDIR="$OUT/root" PYTHON_FOR_BUILD=:
+make install DESTDIR=../root PYTHON_FOR_BUILD=:
 
 step embed
 mkdir -p "$OUT/embed/lib" "$OUT/embed/notices"
 cp libpython3.13.a "$OUT/embed/lib/"
-cp -L ../lib/*.a "$OUT/embed/lib/"
+cp ../lib/*.a "$OUT/embed/lib/"
 # What the interpreter is linked with, as make knows it; archives of the build tree become -l:NAME.
 printf 'include Makefile\nprint-libs:\n\t@echo $(MODLIBS) $(LIBS) $(SYSLIBS)\n' > print-libs.mk
 for word in $(make -s -f print-libs.mk print-libs); do
@@ -64,9 +65,8 @@ for word in $(make -s -f print-libs.mk print-libs); do
     *) printf '%s\n' "$word" ;;
   esac
 done > "$OUT/embed/libs"
-cp -R "$OUT/root/opt/lang/include/python3.13" "$OUT/embed/include"
-# Licences of everything that ends up in the executable.
-cp ../src/LICENSE "$OUT/embed/notices/cpython.txt"
+cp -R "../root/opt/lang/include/python3.13" "$OUT/embed/include"
+# Licences of everything that ends up in the executable; CPython's own is lib/python3.Y/LICENSE.txt.
 cp ../src/Doc/license.rst "$OUT/embed/notices/cpython-incorporated.rst"
 cp -L /usr/share/doc/libssl-dev/copyright "$OUT/embed/notices/openssl.txt" 2>/dev/null || printf '%s\n' 'openssl: Apache-2.0' > "$OUT/embed/notices/openssl.txt"
 cp -L /usr/share/doc/libsqlite3-dev/copyright "$OUT/embed/notices/sqlite.txt" 2>/dev/null || printf '%s\n' 'sqlite: blessing' > "$OUT/embed/notices/sqlite.txt"
@@ -77,10 +77,10 @@ cp -L /usr/share/doc/uuid-dev/copyright "$OUT/embed/notices/util-linux.txt" 2>/d
 cp -L /usr/share/doc/zlib1g-dev/copyright "$OUT/embed/notices/zlib.txt" 2>/dev/null || printf '%s\n' 'zlib: Zlib' > "$OUT/embed/notices/zlib.txt"
 
 step bytecode
-LIB="$OUT/root/opt/lang/lib/python3.13"
+LIB="../root/opt/lang/lib/python3.13"
 # sysconfig data and pkg-config files name the scratch folder: same plan, same bytes needs one fixed name.
-grep -rlIF -e "$WORK" "$OUT/root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done
+grep -rlIF -e "$WORK" "../root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done
 # unchecked-hash: never reads or hashes the source at import (PEP 552). One process, because parallel
 # compilation changes reference flags in the marshalled code (https://github.com/python/cpython/issues/129724).
-"$OUT/root/opt/lang/bin/python3.13" -I -m compileall -q -j1 --invalidation-mode unchecked-hash \
-  -s "$OUT/root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"
+"../root/opt/lang/bin/python3.13" -I -B -m compileall -q -f -j1 --invalidation-mode unchecked-hash \
+  -s "../root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"

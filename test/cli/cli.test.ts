@@ -1,0 +1,181 @@
+// The program as a user runs it: what it prints where, and the exit status of everything that can go wrong early.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { exitStatus } from '../../build/lib/errors.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'make-runtime-cli-'));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const run = (args: string[], options: { env?: Record<string, string>; input?: string } = {}) =>
+  execa(process.execPath, [join(root, 'dist/cli.js'), ...args], {
+    cwd: dir,
+    reject: false,
+    input: options.input ?? '',
+    env: { MAKE_RUNTIME_CACHE: join(dir, 'cache'), CI: '1', ...options.env },
+  });
+
+describe('help and usage', () => {
+  test('--help teaches and goes to stdout', async () => {
+    const { stdout, stderr, exitCode } = await run(['--help']);
+    expect(exitCode).toBe(0);
+    expect(stderr).toBe('');
+    for (const word of [
+      'list',
+      'plan',
+      'build',
+      'verify',
+      'inspect',
+      'invoke',
+      'doctor',
+      'Examples:',
+      'MAKE_RUNTIME_CACHE',
+    ])
+      expect(stdout).toContain(word);
+  });
+
+  test('--version is the package version', async () => {
+    const { version } = await import('../../package.json', { with: { type: 'json' } }).then((module) => module.default);
+    expect((await run(['--version'])).stdout).toBe(version);
+  });
+
+  test.each([
+    [['biuld', '3.13'], 'Did you mean build?'],
+    [['build', '3.13', '--arc', 'arm64'], 'Did you mean --arch?'],
+    [['build'], "missing required argument 'recipe'"],
+    [['plan', '3.13', '--arch', 'mips'], 'Allowed choices are x86_64, arm64'],
+    [['invoke', 'x.zip', '--code', '.'], "required option '--handler"],
+    [['invoke', 'x.zip', '--code', '.', '--handler', 'a.b', '--timeout', 'soon'], 'is not a positive number'],
+  ])('%j is wrong usage', async (args, message) => {
+    const { stdout, stderr, exitCode } = await run(args);
+    expect(exitCode).toBe(exitStatus.USAGE);
+    expect(stdout).toBe('');
+    expect(stderr).toContain(message);
+  });
+
+  test.each(['bash', 'zsh', 'fish', 'powershell'])('completion for %s', async (shell) => {
+    const { stdout, exitCode } = await run(['complete', shell]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('make-runtime');
+    if (shell === 'bash') await execa('bash', ['-n'], { input: stdout });
+  });
+
+  test('completion knows commands and choices', async () => {
+    expect((await run(['complete', '--', 'in'])).stdout).toMatch(/^inspect\b.*\ninvoke\b/m);
+    expect((await run(['complete', '--', 'plan', '3.13', '--arch', ''])).stdout).toContain('arm64');
+  });
+});
+
+describe('list and plan', () => {
+  test('list --json', async () => {
+    const { stdout } = await run(['list', '--json']);
+    const rows = JSON.parse(stdout);
+    expect(rows.map(({ name }: { name: string }) => name)).toEqual(['3.10', '3.11', '3.12', '3.13', '3.14', '3.15']);
+    expect(rows[3]).toMatchObject({ flavors: ['default', 'free-threaded', 'jit'], endOfLife: '2029-10-31' });
+  });
+
+  test('3.13t and python3.13t are the same plan, and printing it changes nothing', async () => {
+    const [short, long] = await Promise.all([run(['plan', '3.13t', '--json']), run(['plan', 'python3.13t', '--json'])]);
+    expect(long.stdout).toBe(short.stdout);
+    const plan = JSON.parse(short.stdout);
+    expect(plan).toMatchObject({ flavor: 'free-threaded', python: { executable: 'python3.13t', minor: '3.13' } });
+    expect(plan.id).toMatch(/^[0-9a-f]{16}$/);
+    expect(plan.configure.every(({ reason }: { reason: string }) => reason.length > 10)).toBe(true);
+  });
+
+  test('a plan for people has hashes, reasons and no colours in a pipe', async () => {
+    const { stdout } = await run(['plan', '3.13', '--python', '3.13.5']);
+    expect(stdout).toContain('93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640');
+    expect(stdout).toContain('--disable-shared');
+    expect(stdout).not.toContain('\x1b');
+  });
+});
+
+describe('bad input', () => {
+  const fails = async (code: keyof typeof exitStatus, args: string[], env: Record<string, string> = {}) => {
+    const { stderr, stdout, exitCode } = await run(args, { env });
+    expect(stderr).toContain(`[${code}]`);
+    expect(stderr).toMatch(/^error \S.*\.\s+\[/m);
+    expect(stderr).toMatch(/^try {3}\S/m);
+    expect(exitCode).toBe(exitStatus[code]);
+    expect(stdout).toBe('');
+    return stderr;
+  };
+
+  test('unknown recipe', async () => {
+    expect(await fails('RECIPE_UNKNOWN', ['build', '3.31'])).toMatch(/Did you mean "3\.1\d"\? Known recipes: 3\.10, /);
+  });
+
+  test('flavour the version does not have', async () => {
+    expect(await fails('FLAVOR_UNAVAILABLE', ['plan', '3.12t'])).toContain('3.13, 3.14, 3.15');
+  });
+
+  test('JIT with free-threading', () => fails('FLAVOR_CONFLICT', ['plan', '3.13t', '--flavor', 'jit']));
+
+  test('a release that is not pinned', async () => {
+    expect(await fails('PYTHON_NOT_PINNED', ['plan', '3.13', '--python', '3.13.1'])).toContain('3.13.5');
+  });
+
+  test('an engine there is none of', () => fails('ENGINE_UNKNOWN', ['plan', '3.13', '--engine', 'dokcer']));
+
+  test('a profile that is not built yet', () => fails('PROFILE_UNSUPPORTED', ['plan', '3.13', '--profile', 'release']));
+
+  test('another architecture than this machine, before anything is downloaded', () =>
+    fails('ARCH_UNSUPPORTED', ['build', '3.13', '--arch', process.arch === 'arm64' ? 'x86_64' : 'arm64']));
+
+  test('malformed TOML, with the place', async () => {
+    await writeFile(join(dir, 'broken.toml'), 'extends = "3.13"\npython = = "3.13"\n');
+    expect(await fails('RECIPE_SYNTAX', ['plan', 'broken.toml'])).toContain('broken.toml:2');
+  });
+
+  test('unknown key, with file, line and what would be valid', async () => {
+    await writeFile(join(dir, 'typo.toml'), 'extends = "3.13"\n\nkepe = ["headers"]\n');
+    const message = await fails('RECIPE_INVALID', ['plan', 'typo.toml']);
+    expect(message).toContain('typo.toml:3');
+    expect(message).toContain('keep');
+  });
+
+  test('a recipe file that is not there', () => fails('RECIPE_UNKNOWN', ['plan', 'no-such.toml']));
+
+  test('offline with an empty cache', async () => {
+    const message = await fails('SOURCE_UNREACHABLE', ['build', '3.12', '--offline']);
+    expect(message).toContain('Python-3.12');
+  });
+
+  test('artifacts that are none', async () => {
+    await fails('ARTIFACT_NOT_FOUND', ['verify', 'missing.zip']);
+    await writeFile(join(dir, 'text.zip'), 'not a zip');
+    await fails('ARTIFACT_NOT_A_LAYER', ['verify', 'text.zip']);
+    await fails('ARTIFACT_NOT_A_LAYER', ['inspect', 'text.zip']);
+    await fails('ARTIFACT_NOT_A_LAYER', ['invoke', 'text.zip', '--code', '.', '--handler', 'a.b']);
+  });
+
+  test('an event that is not JSON, with the place', async () => {
+    const message = await fails('EVENT_NOT_JSON', [
+      'invoke',
+      'x.zip',
+      '--code',
+      '.',
+      '--handler',
+      'a.b',
+      '--event',
+      '{"a": }',
+    ]);
+    expect(message).toContain('column 7');
+  });
+
+  test('an environment variable without a value', () =>
+    fails('USAGE', ['invoke', 'x.zip', '--code', '.', '--handler', 'a.b', '--env', 'STAGE']));
+
+  test('errors as JSON', async () => {
+    const { stderr, exitCode } = await run(['plan', '3.31', '--json']);
+    expect(exitCode).toBe(exitStatus.RECIPE_UNKNOWN);
+    expect(JSON.parse(stderr)).toMatchObject({ type: 'error', code: 'RECIPE_UNKNOWN', remedy: expect.any(String) });
+  });
+});
