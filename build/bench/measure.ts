@@ -39,7 +39,7 @@ export async function measure(subjects: Subjects, runs: number, ctx: Context): P
         init.get(subject.name)?.push(start);
         if (inner.length > 0) trips.get(subject.name)?.push(median(inner));
       }
-      ctx.report({ type: 'progress', stage: 'bench', text: `run ${Math.max(run + 1, 0)} of ${runs}` });
+      ctx.report({ type: 'progress', stage: 'bench', text: `timing: ${Math.max(run + 1, 0)} of ${runs}` });
     }
   } finally {
     await server.close();

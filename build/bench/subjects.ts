@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { compileKey } from '../compile/compile.ts';
 import type { Context } from '../lib/context.ts';
-import { MakeRuntimeError } from '../lib/errors.ts';
+import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import { exists, folderOnce } from '../lib/folder.ts';
 import { readBuildRecord } from '../package/build-json.ts';
 import { langFolder } from '../package/layout.ts';
@@ -34,7 +34,7 @@ export interface Subjects {
 
 /**
  * Prepares everything, so that starting is all that is left to time.
- * @throws ARTIFACT_NOT_A_LAYER when the artifact was not built by this tool on this machine
+ * @throws ARTIFACT_NOT_A_LAYER when the artifact was not built by this tool on this machine, SOURCE_UNREACHABLE
  */
 export async function prepareSubjects(artifact: string, ctx: Context): Promise<Subjects> {
   const tree = await readZip(artifact);
@@ -97,15 +97,38 @@ async function installClient(
 ): Promise<{ interpreter: string; version: string }> {
   const folder = join(ctx.cacheDir, 'bench', `client-${compileKey(plan)}`);
   const interpreter = join(folder, 'bin', plan.python.executable);
-  const run = (python: string, ...args: string[]) =>
-    execa(python, args, { cancelSignal: ctx.signal, stdin: 'ignore', extendEnv: true, env: { PYTHONNOUSERSITE: '1' } });
+  const run = async (python: string, ...args: string[]): Promise<string> => {
+    const options = {
+      cancelSignal: ctx.signal,
+      stdin: 'ignore',
+      reject: false,
+      env: { PYTHONNOUSERSITE: '1' },
+    } as const;
+    const { failed, stdout, stderr } = await execa(python, args, options);
+    throwIfCancelled(ctx.signal);
+    if (!failed) return stdout.trim();
+    throw new MakeRuntimeError('SOURCE_UNREACHABLE', "AWS's client could not be installed from PyPI.", {
+      remedy: 'Check that pip reaches PyPI from here, and that there is a wheel for this Python.',
+      detail: stderr.split('\n').slice(-8).join('\n'),
+    });
+  };
   await folderOnce(folder, async (scratch) => {
     ctx.report({ type: 'progress', stage: 'bench', text: "installing AWS's client from PyPI" });
     await cp(installed, scratch, { recursive: true, verbatimSymlinks: true });
     const python = join(scratch, 'bin', plan.python.executable);
     await run(python, '-m', 'ensurepip');
-    await run(python, '-m', 'pip', 'install', '--quiet', '--no-warn-script-location', 'awslambdaric');
+    // The newest that has a wheel for this interpreter: its source needs autotools and builds libcurl.
+    await run(
+      python,
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--no-warn-script-location',
+      '--only-binary=awslambdaric',
+      'awslambdaric',
+    );
   });
-  const { stdout } = await run(interpreter, '-c', 'import importlib.metadata as m; print(m.version("awslambdaric"))');
-  return { interpreter, version: stdout.trim() };
+  const version = await run(interpreter, '-c', 'import importlib.metadata as m; print(m.version("awslambdaric"))');
+  return { interpreter, version };
 }

@@ -39,7 +39,7 @@ export function plainProgress(stderr: Terminal, colors: Colors): Progress {
       else if (event.type === 'note') stderr.write(`  ${event.message}\n`);
       else {
         // Counters would flood a log; only the words before them are news.
-        const text = event.text.replace(/: \d+ files$/, '');
+        const text = event.text.replace(/: \d+ (files|of \d+)$/, '');
         if (text !== last) stderr.write(`    ${text}\n`);
         last = text;
       }

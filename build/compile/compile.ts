@@ -1,10 +1,10 @@
 // Source tarball -> install tree and the parts an executable is linked from. Runs the plan's script once per distinct
 // script, source and builder; everything after it (bootstrap, prune rules, packaging) can change without compiling.
-import { createHash } from 'node:crypto';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Context } from '../lib/context.ts';
 import { folderOnce } from '../lib/folder.ts';
+import { shortDigest } from '../recipe/canonical.ts';
 import { prefix } from '../recipe/cpython.ts';
 import type { Plan } from '../recipe/model.ts';
 import { diagnose } from './diagnose.ts';
@@ -24,10 +24,7 @@ export interface Build {
 
 /** What the compiled result depends on, and nothing else. */
 export function compileKey(plan: Plan): string {
-  return createHash('sha256')
-    .update(JSON.stringify([compileScript(plan), plan.source.sha256, plan.builder]))
-    .digest('hex')
-    .slice(0, 16);
+  return shortDigest([compileScript(plan), plan.source.sha256, plan.builder]);
 }
 
 /**

@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
 import { folderOnce, writeWhole } from '../lib/folder.ts';
+import { shortDigest } from '../recipe/canonical.ts';
 import type { Arch, Plan, SymbolBinding } from '../recipe/model.ts';
 import type { Build } from './compile.ts';
 import { diagnose } from './diagnose.ts';
@@ -18,10 +19,7 @@ export interface Executable {
 
 /** @throws LINK_FAILED, DISK_FULL, CANCELLED */
 export async function link(plan: Plan, build: Build, ctx: Context): Promise<Executable> {
-  const key = createHash('sha256')
-    .update(JSON.stringify([build.key, plan.bootstrap, plan.cflags, plan.ldflags, plan.symbolBindings]))
-    .digest('hex')
-    .slice(0, 16);
+  const key = shortDigest([build.key, plan.bootstrap, plan.cflags, plan.ldflags, plan.symbolBindings]);
   const folder = join(ctx.cacheDir, 'link', key);
   const python = plan.python.executable;
   const { cached } = await folderOnce(folder, async (scratch) => {

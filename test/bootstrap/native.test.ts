@@ -1,5 +1,6 @@
-// The C code and what is frozen into it. The C code runs under AddressSanitizer and UBSan: the HTTP client with a hostile server in one process (tests in C), and
-// the extension module with its encoder (the policy's unit tests, in an interpreter that has it built in).
+// The C code, and what is frozen into it. The C code runs under AddressSanitizer and UBSan: the HTTP client with a
+// hostile server in one process (tests in C), the extension module with its encoder in an interpreter that has it
+// built in (the policy's unit tests).
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
