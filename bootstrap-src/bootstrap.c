@@ -74,6 +74,17 @@ static void register_frozen_modules(void)
     PyImport_FrozenModules = all;
 }
 
+/* The linked OpenSSL looks for certificates where the builder's distribution keeps them (Debian: /usr/lib/ssl), which
+   Amazon Linux does not have. Whoever sets one of the variables knows better. Goes when OpenSSL is built by us, with
+   its folder at /etc/pki/tls. */
+static void find_certificates(void)
+{
+    static const char bundle[] = "/etc/pki/tls/certs/ca-bundle.crt";
+    if (getenv("SSL_CERT_FILE") == NULL && getenv("SSL_CERT_DIR") == NULL && access(bundle, R_OK) == 0) {
+        setenv("SSL_CERT_FILE", bundle, 1);
+    }
+}
+
 /* ---- where things are --------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -328,10 +339,13 @@ int main(int argc, char **argv)
         die("out of memory");
     }
     register_frozen_modules();
+    find_certificates();
     const char *name = argc > 0 ? argv[0] : "";
     const char *slash = strrchr(name, '/');
     if (strcmp(slash != NULL ? slash + 1 : name, "bootstrap") == 0) {
         return run_lambda(argc, argv);
     }
+    /* The recipes leave out the coloured prompt of 3.13 (_pyrepl); without this, starting it would fail. */
+    setenv("PYTHON_BASIC_REPL", "1", 0);
     return Py_BytesMain(argc, argv);
 }

@@ -139,8 +139,14 @@ function importFindings(check: string, { failed }: ImportReport, level: 'fail' |
   const findings: Finding[] = [];
   for (const { module, error, missed, excluded } of failed) {
     if (excluded !== undefined) {
+      // Collateral damage: a recipe must say itself what it takes away.
       const message = `${module} cannot be imported, because the recipe leaves out ${excluded}.`;
-      findings.push({ check, level: 'note', message });
+      findings.push({
+        check,
+        level,
+        message,
+        remedy: `Name ${module} in the rule that leaves out ${excluded}, or keep it.`,
+      });
       continue;
     }
     // Reported with the module that it misses.

@@ -83,7 +83,7 @@ test('missing modules: a cause with its consequences is one failure, what the re
   };
   expect(said(await judge({ facts, imports }, plan), 'run.stdlib')).toEqual([
     "fail: _ctypes cannot be imported (ModuleNotFoundError: No module named '_ctypes'), and neither can ctypes.",
-    'note: turtle cannot be imported, because the recipe leaves out _tkinter.',
+    'fail: turtle cannot be imported, because the recipe leaves out _tkinter.',
     'note: 1 module of 4 can be imported.',
   ]);
   // Nobody promised anything in a layer of somebody else.
