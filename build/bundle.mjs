@@ -1,10 +1,10 @@
 // Bundles the toolkit into dist/, every library included, so that an installed make-runtime has no dependencies and
 // starts quickly. Plain JavaScript, because it runs before anything that could compile TypeScript.
-import { chmod, rm } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 await rm('dist/chunks', { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints: ['build/cli.ts', 'build/index.ts'],
   outdir: 'dist',
   bundle: true,
@@ -13,7 +13,8 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
-  legalComments: 'linked',
+  legalComments: 'none', // THIRD_PARTY_LICENSES.txt has the whole texts.
+  metafile: true,
   logLevel: 'warning',
   // CommonJS packages inside an ES module still call require() (https://github.com/evanw/esbuild/issues/1921).
   banner: {
@@ -21,3 +22,17 @@ await build({
   },
 });
 await chmod('dist/cli.js', 0o755);
+
+// The licences of what was bundled ask that their texts go along.
+const packages = new Set(
+  Object.keys(metafile.inputs).flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []),
+);
+const texts = [];
+for (const name of [...packages].sort()) {
+  const folder = `node_modules/${name}`;
+  const { version, license } = JSON.parse(await readFile(`${folder}/package.json`, 'utf8'));
+  const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
+  const text = file ? await readFile(`${folder}/${file}`, 'utf8') : `Licence: ${license}`;
+  texts.push(`${name} ${version} (${license})\n\n${text.trim()}\n`);
+}
+await writeFile('dist/THIRD_PARTY_LICENSES.txt', texts.join(`\n${'-'.repeat(80)}\n\n`));

@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
-import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
+import { explainSystemError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import type { Arch } from '../recipe/model.ts';
 
 export const engines = ['host'] as const;
@@ -25,7 +25,7 @@ export interface Run {
 }
 
 /**
- * Runs a program to its end and returns its exit status, with the whole output in `log`.
+ * Runs a program to its end and returns its exit status, with the whole output in `log`. Throws CANCELLED and DISK_FULL.
  * The program is a process group of its own: when the signal fires, make and every compiler under it die with it.
  */
 export async function runOnHost(run: Run, env: Readonly<Record<string, string | undefined>>): Promise<number> {
@@ -50,6 +50,12 @@ export async function runOnHost(run: Run, env: Readonly<Record<string, string | 
     }
   };
   run.signal.addEventListener('abort', kill, { once: true });
+  // The log is the first to notice a full disk; without it a failure could not be explained, so the build ends.
+  let unwritable: Error | undefined;
+  log.on('error', (error) => {
+    unwritable = error;
+    kill();
+  });
   try {
     const exit = new Promise<number>((resolve, reject) => {
       child.once('error', reject);
@@ -64,6 +70,7 @@ export async function runOnHost(run: Run, env: Readonly<Record<string, string | 
     run.signal.removeEventListener('abort', kill);
     await new Promise((resolve) => log.end(resolve));
     throwIfCancelled(run.signal);
+    if (unwritable) throw explainSystemError(unwritable, `writing ${run.log}`);
   }
 }
 

@@ -1,7 +1,8 @@
 // One Lambda execution environment: a sandbox, a Runtime API server and the life cycle that Lambda gives them (init,
 // invoke, timeout, crash and restart, shutdown), with CloudWatch's log lines. What a function does wrong becomes a
 // result as Lambda words it; only what stops Lambda itself (no sandbox, no bootstrap, cancelled) is thrown.
-// Knows nothing of command lines or HTTP callers. Source of the rules: the reference's section 6 and AWS's emulator.
+// Knows nothing of command lines or HTTP callers. Source of the rules: Developer Guide,
+// lambda-runtime-environment, and AWS's emulator.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../lib/context.ts';
@@ -35,7 +36,7 @@ export interface InvokeOptions
   readonly onChunk?: (chunk: Buffer) => void;
 }
 
-/** How long Lambda lets a runtime live after SIGTERM, in milliseconds, by the extensions there are (runtime-api 6.3). */
+/** How long Lambda lets a runtime live after SIGTERM, in milliseconds, by the extensions there are (Developer Guide: lambda-runtime-environment). */
 export const shutdownBudgetMs = { none: 0, internal: 500, external: 600 } as const;
 
 /** Lambda's own limit for the init phase. */
@@ -275,7 +276,7 @@ export class ExecutionEnvironment {
     return stopWith({ ...ending, logLines: [...ending.logLines, ...note], report });
   }
 
-  /** Kills the runtime; /tmp stays (runtime-api 5.4). */
+  /** Kills the runtime; /tmp stays (Developer Guide: lambda-runtime-environment). */
   async #stop(): Promise<void> {
     const runtime = this.#runtime;
     if (runtime === undefined) return;

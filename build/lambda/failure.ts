@@ -14,7 +14,7 @@ const says = (result: InvokeResult): string => {
   return line.replace(/[.\s]+$/, '');
 };
 
-/** By error type, as AWS's Python runtime client names them (runtime-api 7.1, 7.2). */
+/** By error type, as AWS's Python runtime client names them. */
 const byType: Readonly<Record<string, Advice>> = {
   'Runtime.ImportModuleError': {
     code: 'FUNCTION_IMPORT_ERROR',

@@ -1,6 +1,6 @@
 // The environment variables of an OS-only zip function, exactly: what Lambda sets, what a user may add or override, and
 // how the list changes where the sandbox cannot offer the real paths. Pure; reads no environment itself.
-// Source: public environment dumps of `provided.al2023` functions and the configuration-envvars page (runtime-api 5.1, 5.2).
+// Source: public environment dumps of `provided.al2023` functions and the configuration-envvars page.
 import { MakeRuntimeError } from '../lib/errors.ts';
 
 /** What an invocation needs to know about the function. */

@@ -60,7 +60,7 @@ const goSignals: Readonly<Record<string, string>> = {
   SIGTRAP: 'trace/breakpoint trap',
 };
 
-/** An unexpected end of the runtime process as Lambda words it (runtime-api 6.2). */
+/** An unexpected end of the runtime process as Lambda words it (Developer Guide: lambda-runtime-environment). */
 export function describeExit({ exitCode, signal, outOfMemory }: Exit): { errorType: string; message: string } {
   const errorType = outOfMemory ? 'Runtime.OutOfMemory' : 'Runtime.ExitError';
   if (signal === undefined && exitCode === 0)

@@ -79,7 +79,7 @@ export async function assembleRoot(content: RootContent): Promise<PrivateRoot> {
   }
   await writeEtc(skeleton, folder, mount);
   for (const name of devices) await mount(`/dev/${name}`, `/dev/${name}`, 'device');
-  // No /dev/shm and no /dev/pts: Lambda has neither (runtime-api 5.4).
+  // No /dev/shm and no /dev/pts: Lambda has neither (Developer Guide: lambda-runtime-environment).
   for (const [name, target] of [
     ['fd', '/proc/self/fd'],
     ['stdin', '/proc/self/fd/0'],

@@ -62,7 +62,7 @@ export function reported(request: IncomingMessage, body: Buffer, contentType: st
   };
 }
 
-/** `application/vnd.aws.lambda.error.cause+json`: the caller gets three fields, X-Ray the fourth (runtime-api 1.4). */
+/** `application/vnd.aws.lambda.error.cause+json`: the caller gets three fields, X-Ray the fourth (Developer Guide: runtimes-api). */
 export function withCause(request: IncomingMessage, body: Buffer): ReportedError {
   try {
     const { errorMessage, errorType, stackTrace, errorCause } = JSON.parse(body.toString()) as Record<string, unknown>;
@@ -74,7 +74,7 @@ export function withCause(request: IncomingMessage, body: Buffer): ReportedError
   }
 }
 
-/** The error at the end of a streamed response, when there is one (runtime-api 2.4). */
+/** The error at the end of a streamed response, when there is one (Developer Guide: runtimes-custom). */
 export function trailerError(request: IncomingMessage): ReportedError | undefined {
   const type = request.trailers['lambda-runtime-function-error-type'];
   if (type === undefined) return undefined;
@@ -87,7 +87,7 @@ export function contentTypeOf(request: IncomingMessage, fallback: string): strin
   return request.headers['content-type'] ?? fallback;
 }
 
-/** What Lambda takes the body of an init error for: the runtime's own header does not count (runtime-api 1.4). */
+/** What Lambda takes the body of an init error for: the runtime's own header does not count (Developer Guide: runtimes-api). */
 export function jsonOrBytes(body: Buffer): string {
   try {
     JSON.parse(body.toString());

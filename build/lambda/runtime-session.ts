@@ -43,7 +43,7 @@ export type Outcome = { readonly at: number } & (
 export interface Offer {
   /** Settles when the runtime has answered; never rejects, and never settles when the runtime does not answer. */
   readonly outcome: Promise<Outcome>;
-  /** Settles at the `next` after the answer: only then is an invocation over (runtime-api 1.9). */
+  /** Settles at the `next` after the answer: only then is an invocation over (Developer Guide: runtimes-api). */
   readonly finished: Promise<{ readonly at: number }>;
 }
 
@@ -75,7 +75,7 @@ export class RuntimeSession {
   /** Settles when the runtime posts to /init/error. */
   readonly initError: Promise<ReportedError & { readonly at: number }>;
   readonly violations: Violation[] = [];
-  /** First token of the User-Agent: what Lambda records as the runtime release (runtime-api 1.8). */
+  /** First token of the User-Agent: what Lambda records as the runtime release (Developer Guide: runtimes-api). */
   release: string | undefined;
   /** Value of `Lambda-Runtime-Invocation-Id` on the last answer; Lambda rejects another value, none skips the check. */
   echoedInvocationId: string | undefined;
@@ -207,7 +207,7 @@ export class RuntimeSession {
       this.#errorPosted(request, response, current);
     } else if (mode !== '' && mode !== 'streaming') {
       this.state = target;
-      // AWS leaves the state as it is here, so the `next` that follows is refused with 403 (runtime-api 1.5).
+      // AWS leaves the state as it is here, so the `next` that follows is refused with 403 (Developer Guide: runtimes-api).
       current.settle({ kind: 'invalid-response-mode', at: performance.now() });
       refuse(answers.invalidResponseMode);
     } else {

@@ -98,7 +98,7 @@ export function lastProgram(
     'unset PWD OLDPWD SHLVL PATH',
     ...Object.entries(env).map(([name, value]) => `export ${name}=${quoted(value)}`),
     'umask 022',
-    // Lambda allows 1,024 of each (runtime-api 1.11). dash spells the second one -p.
+    // Lambda allows 1,024 of each (Developer Guide: gettingstarted-limits). dash spells the second one -p.
     'ulimit -n 1024 2>/dev/null',
     '{ ulimit -u 1024 || ulimit -p 1024; } 2>/dev/null',
     'ulimit -c 0 2>/dev/null',

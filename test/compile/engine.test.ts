@@ -50,6 +50,21 @@ test('when the signal fires, every descendant dies and the error is CANCELLED', 
   await expect.poll(() => isAlive(pid)).toBe(false);
 });
 
+test('a log on a full disk ends the program and says so', async () => {
+  const running = runOnHost(
+    {
+      program: 'echo one; sleep 1000',
+      environment: {},
+      cwd: dir,
+      log: '/dev/full',
+      signal: new AbortController().signal,
+      onLine: () => {},
+    },
+    { PATH: process.env['PATH'] },
+  );
+  await expect(running).rejects.toMatchObject({ code: 'DISK_FULL' });
+});
+
 test('an engine that does not exist', () => {
   expect(() => engineNamed('dokcer')).toThrow(expect.objectContaining({ code: 'ENGINE_UNKNOWN' }));
 });

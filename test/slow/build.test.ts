@@ -106,7 +106,7 @@ describe('free-threaded 3.13, from nothing', () => {
     expect(ok).toBe(true);
     expect(findings.filter(({ level }: { level: string }) => level === 'fail' || level === 'warn')).toEqual([]);
     expect(findings.map(({ check }: { check: string }) => check)).toEqual(
-      expect.arrayContaining(['elf.glibc', 'run.imports', 'run.gil', 'run.tls', 'zip.determinism']),
+      expect.arrayContaining(['elf.glibc', 'run.stdlib', 'run.gil', 'run.tls', 'zip.determinism']),
     );
     const inspected = await run(['inspect', layer, '--json']);
     good(inspected);
