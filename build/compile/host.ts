@@ -69,8 +69,11 @@ export async function probeHost(
   const missing: Missing[] = tools
     .filter((_, index) => found[index] === undefined)
     .map((name) => ({ kind: 'tool', name, modules: [], packages: toolchain }));
-  if (compiler === undefined) missing.unshift({ kind: 'tool', name: cc, modules: [], packages: toolchain });
-  else missing.push(...(await missingFromLibraries(libraries, cc, packageManager, env)));
+  const packages = packageManager ? await installedVersions(libraries, packageManager, env) : {};
+  if (compiler === undefined) {
+    missing.unshift({ kind: 'tool', name: cc, modules: [], packages: toolchain });
+    missing.push(...missingByPackage(libraries, packageManager, packages));
+  } else missing.push(...(await missingFromLibraries(libraries, cc, packageManager, env)));
   for (const requirement of requirements) {
     if (!(await satisfied(requirement, env))) missing.push(missingRequirement(requirement));
   }
@@ -79,7 +82,7 @@ export async function probeHost(
       engine: 'host',
       system,
       compiler: compiler ?? null,
-      packages: packageManager ? await installedVersions(libraries, packageManager, env) : {},
+      packages,
     },
     packageManager,
     missing,
@@ -154,6 +157,19 @@ async function firstMatch(command: string, pattern: RegExp, env: Environment): P
 function missingRequirement({ tool, version, reason }: Requirement): Missing {
   const name = tool === 'llvm' ? `LLVM ${version} (clang and llvm-readobj)` : `Python ${version} or newer (python3)`;
   return { kind: 'requirement', name, modules: [], packages: [], reason };
+}
+
+/** Without a compiler to ask, what the package manager does not list as installed is taken to be missing. */
+function missingByPackage(
+  libraries: readonly Library[],
+  packageManager: PackageManager | undefined,
+  installed: Readonly<Record<string, string>>,
+): Missing[] {
+  if (!packageManager) return [];
+  return libraries
+    .map(({ header, modules, packages }) => ({ header, modules, name: packages[packageManager.name] }))
+    .filter(({ name }) => installed[name] === undefined)
+    .map(({ header, modules, name }) => ({ kind: 'header', name: header, modules, packages: [name] }));
 }
 
 async function missingFromLibraries(

@@ -106,6 +106,9 @@ test('the host probe and its refusals', async () => {
 
   const none = await probeHost(libraries, { PATH: bin, CC: 'no-such-compiler' });
   expect(none.builder.compiler).toBeNull();
+  // One command is to cure everything, also what only a compiler could have looked for.
+  expect(installCommand(none)?.join(' ')).toMatch(/ gcc .*\blibssl-dev\b/);
+  expect(installCommand(none)?.join(' ')).not.toContain('zlib1g-dev');
   expect(() => requireComplete(none)).toThrow(
     expect.objectContaining({ code: 'COMPILER_MISSING', message: expect.stringContaining('no-such-compiler') }),
   );
