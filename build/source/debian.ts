@@ -114,6 +114,8 @@ export function aptConf(root: string): string {
     `Dir::Log ${at('log')};`,
     // The _apt user cannot enter a cache folder below somebody's home; apt would warn and go on as root anyway.
     'APT::Sandbox::User "root";',
+    // An index is only asked where a file is; what the file must be is pinned, so an old index can do no harm.
+    'Acquire::Check-Valid-Until "false";',
     'Acquire::Languages "none";',
     'Acquire::Retries "3";',
     '',
