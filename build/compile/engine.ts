@@ -56,6 +56,7 @@ export async function runOnHost(run: Run, env: Readonly<Record<string, string | 
     unwritable = error;
     kill();
   });
+  let status: number;
   try {
     const exit = new Promise<number>((resolve, reject) => {
       child.once('error', reject);
@@ -65,13 +66,14 @@ export async function runOnHost(run: Run, env: Readonly<Record<string, string | 
       log.write(`${line}\n`);
       run.onLine(line);
     }
-    return await exit;
+    status = await exit;
   } finally {
     run.signal.removeEventListener('abort', kill);
     await new Promise((resolve) => log.end(resolve));
-    throwIfCancelled(run.signal);
-    if (unwritable) throw explainSystemError(unwritable, `writing ${run.log}`);
   }
+  throwIfCancelled(run.signal);
+  if (unwritable) throw explainSystemError(unwritable, `writing ${run.log}`);
+  return status;
 }
 
 /** How many compilers may run at once: one a core. */
