@@ -10,7 +10,7 @@ import sys
 import _frozen_importlib
 
 
-def prepare(site_folders):
+def prepare(site_folders, customized):
     # A print reaches the log when its line ends; what has no line end, at the end of the invocation (see loop.py).
     # stderr does that by itself. PYTHONUNBUFFERED, if set, has already made both go out at every write.
     if sys.stdout is not None:
@@ -18,9 +18,11 @@ def prepare(site_folders):
     builtins.exit = builtins.quit = _quit
     builtins.help = _help
     sys.meta_path.insert(0, LoggingHook)
-    if site_folders:
+    if site_folders or customized:
         import site
 
+        if customized:
+            site.execsitecustomize()
         for folder in site_folders:
             site.addsitedir(folder)
 
