@@ -8,6 +8,7 @@ import builtins
 import sys
 
 import _frozen_importlib
+from make_runtime import settings
 
 
 def prepare(site_folders, customized):
@@ -15,6 +16,10 @@ def prepare(site_folders, customized):
     # stderr does that by itself. PYTHONUNBUFFERED, if set, has already made both go out at every write.
     if sys.stdout is not None:
         sys.stdout.reconfigure(line_buffering=True)
+    if settings.log_socket:
+        from make_runtime import sink
+
+        sink.connect_output(settings.log_socket)
     builtins.exit = builtins.quit = _quit
     builtins.help = _help
     sys.meta_path.insert(0, LoggingHook)

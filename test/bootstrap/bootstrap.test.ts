@@ -467,6 +467,9 @@ describe.each(runtimes)('on CPython $version', (built) => {
         'collections',
         'threading',
         '_socket',
+        'make_runtime.sink',
+        'make_runtime.log',
+        'make_runtime.fault',
         'codecs',
       ];
       const { posts } = await run(built, {
@@ -564,100 +567,6 @@ describe.each(runtimes)('on CPython $version', (built) => {
         handler: 'select.handler',
       });
       expect(json(posts[0])).toBe('select.py');
-    });
-  });
-
-  describe('logs', () => {
-    it('has the managed root handler, from the first import of logging', async () => {
-      const { stdout, posts } = await run(built, {
-        files: {
-          'app.py': [
-            'import logging, time',
-            'logging.basicConfig(format="never")',
-            'logging.warning("at init")',
-            'def handler(event, context):',
-            '    logging.info("not shown")',
-            '    logging.error("shown %s", "é")',
-            '    context.log("by context\\n")',
-            '    root = logging.getLogger()',
-            '    return [type(h).__name__ for h in root.handlers] + [hasattr(root.handlers[0], "log_sink"),',
-            '            logging.Formatter.converter is time.gmtime, type(logging.__loader__).__name__,',
-            '            logging.__spec__.loader is logging.__loader__]',
-          ].join('\n'),
-        },
-      });
-      expect(stdout).toMatch(
-        /^\[WARNING\]\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\t\tat init\n\[ERROR\]\t[-0-9T:.]+Z\trequest-1\tshown é\nby context\n$/,
-      );
-      expect(json(posts[0])).toEqual(['LambdaLoggerHandler', true, true, 'SourceFileLoader', true]);
-    });
-
-    it('writes JSON when asked to', async () => {
-      const { stdout } = await run(built, {
-        files: {
-          'app.py': [
-            'import logging',
-            'def handler(event, context):',
-            '    logging.debug("fine", extra={"odd": object, "n": 1})',
-            '    try: 1 / 0',
-            '    except ZeroDivisionError: logging.exception("bad")',
-            '    raise ValueError("v")',
-          ].join('\n'),
-        },
-        env: { AWS_LAMBDA_LOG_FORMAT: 'JSON', AWS_LAMBDA_LOG_LEVEL: 'TRACE' },
-        nexts: [event({}, { 'Lambda-Runtime-Aws-Tenant-Id': 't' })],
-      });
-      const [first, second, third] = stdout
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line));
-      expect(Object.keys(first)).toEqual([
-        'timestamp',
-        'level',
-        'message',
-        'logger',
-        'requestId',
-        'tenantId',
-        'odd',
-        'n',
-      ]);
-      expect(first).toMatchObject({
-        level: 'DEBUG',
-        message: 'fine',
-        requestId: 'request-1',
-        odd: "<class 'object'>",
-        n: 1,
-      });
-      expect(second).toMatchObject({
-        errorType: 'ZeroDivisionError',
-        location: expect.stringMatching(/app\.py:handler:5$/),
-      });
-      expect(third).toMatchObject({
-        level: 'ERROR',
-        errorMessage: 'v',
-        errorType: 'ValueError',
-        requestId: 'request-1',
-      });
-    });
-
-    it('does not lose or delay what was printed', async () => {
-      const { stdout, stderr, posts } = await run(built, {
-        files: {
-          'app.py': [
-            'import os, sys',
-            'def handler(event, context):',
-            '    if event == 1:',
-            '        sys.stdout.write("no line end")',
-            '        sys.stderr.write("neither")',
-            '    if event == 2: sys.stdout.close()',
-            '    if event == 3: sys.stdout = sys.stderr = None',
-            '    if event == 4: raise ValueError',
-          ].join('\n'),
-        },
-        nexts: [event(1), event(2), event(3), event(4)],
-      });
-      expect([stdout, stderr]).toEqual(['no line end', 'neither']);
-      expect(posts.map((post) => post.path.split('/').pop())).toEqual(['response', 'response', 'response', 'error']);
     });
   });
 });
