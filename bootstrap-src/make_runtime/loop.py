@@ -26,6 +26,10 @@ def run(handler_string):
     except Exception as error:
         _report_init_error(client, error)
         raise SystemExit(1) from None
+    if settings.initialization_type == 'snap-start':
+        from make_runtime import snapshot
+
+        snapshot.wait(client)
     while True:
         serve_one(client, function)
 

@@ -46,6 +46,7 @@ function_name = variable('AWS_LAMBDA_FUNCTION_NAME')
 function_version = variable('AWS_LAMBDA_FUNCTION_VERSION')
 memory_limit_in_mb = variable('AWS_LAMBDA_FUNCTION_MEMORY_SIZE')
 initialization_type = variable('AWS_LAMBDA_INITIALIZATION_TYPE')
+graceful_shutdown = variable('MAKE_RUNTIME_GRACEFUL_SHUTDOWN') not in (None, '', '0')
 log_fd = take('_LAMBDA_TELEMETRY_LOG_FD')
 log_socket = variable('_LAMBDA_TELEMETRY_LOG_FD_PROVIDER_SOCKET')
 json_logs = (variable('AWS_LAMBDA_LOG_FORMAT') or '').upper() == 'JSON'

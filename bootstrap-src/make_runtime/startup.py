@@ -8,6 +8,7 @@ import builtins
 import sys
 
 import _frozen_importlib
+import _imp
 from make_runtime import settings
 
 
@@ -23,6 +24,15 @@ def prepare(site_folders, customized):
     builtins.exit = builtins.quit = _quit
     builtins.help = _help
     sys.meta_path.insert(0, LoggingHook)
+    sys.meta_path.append(Shims)
+    if not getattr(sys, '_is_gil_enabled', _yes)():
+        from make_runtime import gil
+
+        gil.watch()
+    if settings.graceful_shutdown and settings.api_address is not None:
+        from make_runtime import extension
+
+        extension.register()
     if site_folders or customized:
         import site
 
@@ -30,6 +40,10 @@ def prepare(site_folders, customized):
             site.execsitecustomize()
         for folder in site_folders:
             site.addsitedir(folder)
+
+
+def _yes():
+    return True
 
 
 def _quit(code=None):
@@ -40,6 +54,28 @@ def _help(*arguments, **keywords):
     import pydoc
 
     return pydoc.help(*arguments, **keywords)
+
+
+class Shims:
+    """A finder that comes last, for modules that the managed runtime has and that code written for it imports: what the
+    function ships itself is found before."""
+
+    # Public name to frozen module.
+    FROZEN = {'snapshot_restore_py': 'make_runtime.snapshot_restore_py'}
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name in cls.FROZEN:
+            return _frozen_importlib.ModuleSpec(name, cls, origin='frozen')
+        return None
+
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @classmethod
+    def exec_module(cls, module):
+        exec(_imp.get_frozen_object(cls.FROZEN[module.__name__]), module.__dict__)
 
 
 class LoggingHook:

@@ -243,7 +243,7 @@ describe.each(await builtRuntimes())('on CPython $version', (built) => {
       const server = net.createServer((socket) => {
         const index = received.push('') - 1;
         socket.setEncoding('utf8').on('data', (text) => {
-          received[index] += text;
+          received[index] = `${received[index]}${text}`;
         });
       });
       await new Promise<void>((resolve) => server.listen(path.join(folder, 'log'), resolve));
