@@ -8,8 +8,9 @@ import builtins
 import sys
 
 import _frozen_importlib
+import _frozen_importlib_external
 import _imp
-from make_runtime import settings
+from make_runtime import handler, settings
 
 
 def prepare(site_folders, customized):
@@ -24,6 +25,7 @@ def prepare(site_folders, customized):
     builtins.exit = builtins.quit = _quit
     builtins.help = _help
     sys.meta_path.insert(0, LoggingHook)
+    sys.meta_path.insert(0, FilesFirst)
     sys.meta_path.append(Shims)
     if not getattr(sys, '_is_gil_enabled', _yes)():
         from make_runtime import gil
@@ -54,6 +56,28 @@ def _help(*arguments, **keywords):
     import pydoc
 
     return pydoc.help(*arguments, **keywords)
+
+
+class FilesFirst:
+    """A finder that lets a function's `resource.py` or `array.py` win over the module of that name that is linked into
+    our executable, as it does on the managed runtime, where that one is a file further back on sys.path.
+
+    Names with an underscore are left out: they are the standard library's own accelerators, imported by the dozen, and
+    looking for each in every folder of the function would cost more than anybody gains."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if path is not None or name[:1] == '_' or name not in sys.builtin_module_names or handler.managed_builtin(name):
+            return None
+        library = sys.prefix + '/lib/'
+        ahead = []
+        for entry in sys.path:
+            if entry.startswith(library):
+                break
+            ahead.append(entry)
+        spec = _frozen_importlib_external.PathFinder.find_spec(name, ahead)
+        # Without a loader it is only a folder, which does not win over a module anywhere on the path.
+        return spec if spec is not None and spec.loader is not None else None
 
 
 class Shims:
