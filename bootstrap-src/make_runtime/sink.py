@@ -69,9 +69,12 @@ class FramedTelemetryLogSink:
             + (time.time_ns() // 1000).to_bytes(8, 'big')
             + message
         )
-        written = posix.write(self.fd, frame)
-        while written < len(frame):  # a signal came in between, or the pipe was full for the rest
-            written += posix.write(self.fd, frame[written:])
+        try:
+            written = posix.write(self.fd, frame)
+            while written < len(frame):  # a signal came in between, or the pipe was full for the rest
+                written += posix.write(self.fd, frame[written:])
+        except OSError:  # the function closed descriptors that it did not know
+            StandardLogSink().log(msg if msg.endswith('\n') else msg + '\n')
 
     def log_error(self, message_lines):
         self.log('\n'.join(message_lines), frame_type(JSON_FRAME if settings.json_logs else TEXT_FRAME, 40))

@@ -237,6 +237,24 @@ describe.each(await builtRuntimes())('on CPython $version', (built) => {
       ]);
     });
 
+    it('go to standard output when the function closed the descriptor', async () => {
+      const { stdout, written3 } = await run(built, {
+        files: {
+          'app.py': [
+            'import logging, os',
+            'def handler(event, context):',
+            '    os.close(3)',
+            '    logging.warning("still\\nhere")',
+            '    raise ValueError("and here")',
+          ].join('\n'),
+        },
+        env: { _LAMBDA_TELEMETRY_LOG_FD: '3' },
+        pipe3: true,
+      });
+      expect(written3.length).toBe(0);
+      expect(stdout).toMatch(/^\[WARNING\]\t[^\n]*\tstill\rhere\n\[ERROR\] ValueError: and here\rTraceback[^\n]*\n$/);
+    });
+
     it('go to the socket of Managed Instances, one connection for each stream', async () => {
       const folder = await mkdtemp(path.join(os.tmpdir(), 'log-socket-'));
       const received: string[] = [];
