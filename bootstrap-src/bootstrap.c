@@ -1,8 +1,8 @@
 /* The program Lambda starts: a CPython interpreter and a Runtime API client in one executable.
  *
- * Called as `bootstrap` it starts Python with the search path of the managed runtime and hands over to the frozen
- * policy package make_runtime; called by any other name it is an ordinary python3. Refuses to know HTTP, JSON and
- * what a handler is.
+ * Called as `bootstrap`, or as an interpreter whose script is the bootstrap (that is how wrappers see it), it starts
+ * Python with the search path of the managed runtime and hands over to the frozen policy package make_runtime; called
+ * otherwise it is an ordinary python3. Refuses to know HTTP, JSON and what a handler is.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "frozen.h"
@@ -94,6 +95,7 @@ typedef struct {
     size_t paths_count;
     const char *site_folders[PATHS_MAX]; /* those of them in which the managed runtime looks for .pth files */
     size_t site_folders_count;
+    bool customized; /* a sitecustomize module where the managed interpreter would find one */
 } places;
 
 static char *joined(const char *folder, const char *rest)
@@ -119,6 +121,21 @@ static void add_path(places *p, const char *path, bool site_folder)
     if (site_folder) {
         p->site_folders[p->site_folders_count++] = path;
     }
+}
+
+/* The module that `site` imports at every start of a managed interpreter, which sees PYTHONPATH and its own
+   site-packages at that moment: OpenTelemetry's wrapper instruments a function through it. Looked for here because
+   `site` itself is only imported when needed. */
+static bool has_sitecustomize(const char *folder)
+{
+    static const char *const forms[] = {"/sitecustomize.py", "/sitecustomize.pyc", "/sitecustomize/__init__.py"};
+    bool found = false;
+    for (size_t i = 0; !found && i < sizeof forms / sizeof *forms; i++) {
+        char *file = joined(folder[0] == '\0' ? "." : folder, forms[i]); /* an empty entry is the working directory */
+        found = access(file, R_OK) == 0;
+        free(file);
+    }
+    return found;
 }
 
 /* Strings live until the process ends: they are few, and needed until Python has copied them. */
@@ -167,8 +184,10 @@ static void find_places(places *p)
         char *rest = joined(python_path, ""), *entry;
         while ((entry = strsep(&rest, ":")) != NULL) {
             add_path(p, entry, false);
+            p->customized = p->customized || has_sitecustomize(entry);
         }
     }
+    p->customized = p->customized || has_sitecustomize(p->home_site);
     add_path(p, p->stdlib, false);
     add_path(p, p->dynload, false); /* empty in what we build; costs nothing until an import has failed before it */
     add_path(p, p->home_site, true);
@@ -226,17 +245,18 @@ static PyObject *path_list(const char *const *paths, size_t count, bool (*wanted
 }
 
 /* An interpreter that finds everything where we say and searches for nothing, but obeys the PYTHON* switches a
-   function may set (isolated mode would ignore PYTHON_GIL, PYTHON_JIT, PYTHONWARNINGS and the rest). */
-static void start_python(const places *p, int argc, char **argv)
+   function may set (isolated mode would ignore PYTHON_GIL, PYTHON_JIT, PYTHONWARNINGS and the rest). `options`: argv
+   is an interpreter's command line, whose options a wrapper may have added and whose script is the bootstrap. */
+static void start_python(const places *p, int argc, char **argv, bool options)
 {
     PyPreConfig before;
     PyPreConfig_InitPythonConfig(&before); /* locale and UTF-8 mode by CPython's rules: PEP 538, PEP 540 */
-    before.parse_argv = 0;
-    check(Py_PreInitialize(&before));
+    before.parse_argv = options;
+    check(Py_PreInitializeFromBytesArgs(&before, argc, argv));
 
     PyConfig config;
     PyConfig_InitPythonConfig(&config);
-    config.parse_argv = 0;
+    config.parse_argv = options;
     config.site_import = 0;
     config.user_site_directory = 0;
     config.write_bytecode = 0; /* /var/task and /opt are read-only */
@@ -287,7 +307,8 @@ static void start_python(const places *p, int argc, char **argv)
 #endif
 }
 
-/* make_runtime.main(handler, folders with .pth files). New reference or NULL with an exception. */
+/* make_runtime.main(handler, folders with .pth files, whether there is a sitecustomize). New reference or NULL with an
+   exception. */
 static PyObject *call_policy(const places *p, const char *handler)
 {
     PyObject *result = NULL, *module = NULL;
@@ -296,7 +317,7 @@ static PyObject *call_policy(const places *p, const char *handler)
         module = PyImport_ImportModule("make_runtime");
     }
     if (module != NULL) {
-        result = PyObject_CallMethod(module, "main", "zO", handler, folders);
+        result = PyObject_CallMethod(module, "main", "zOO", handler, folders, p->customized ? Py_True : Py_False);
     }
     Py_XDECREF(module);
     Py_XDECREF(folders);
@@ -304,17 +325,11 @@ static PyObject *call_policy(const places *p, const char *handler)
 }
 
 /* As Py_RunMain ends: SystemExit gives its status, an unhandled KeyboardInterrupt dies of SIGINT, the rest is 1. */
-static int run_lambda(int argc, char **argv)
+static int run_lambda(const places *p, int argc, char **argv, bool options)
 {
-    places p = {0};
-    find_places(&p);
-    /* An image may name the handler as its CMD when our program itself is the ENTRYPOINT. */
+    start_python(p, argc, argv, options);
     const char *handler = getenv("_HANDLER");
-    if ((handler == NULL || handler[0] == '\0') && argc > 1) {
-        handler = argv[1];
-    }
-    start_python(&p, argc, argv);
-    PyObject *result = call_policy(&p, handler);
+    PyObject *result = call_policy(p, handler != NULL && handler[0] != '\0' ? handler : NULL);
     int status = 0;
     bool keyboard_interrupt = false;
     if (result == NULL) {
@@ -333,6 +348,100 @@ static int run_lambda(int argc, char **argv)
     return status;
 }
 
+/* ---- wrappers ----------------------------------------------------------------------------------------------- */
+
+/* Set while a wrapper runs, so that one that starts `bootstrap` again does not get itself; user code never sees it. */
+static const char in_wrapper[] = "MAKE_RUNTIME_IN_WRAPPER";
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static bool is_own_executable(const char *path, const char *executable)
+{
+    struct stat theirs, ours;
+    return stat(path, &theirs) == 0 && stat(executable, &ours) == 0 && theirs.st_dev == ours.st_dev &&
+           theirs.st_ino == ours.st_ino;
+}
+
+static void refuse_wrapper(const char *wrapper, const char *reason, int status) __attribute__((noreturn));
+
+static void refuse_wrapper(const char *wrapper, const char *reason, int status)
+{
+    printf("%s: %s\n", wrapper, reason);
+    exit(status);
+}
+
+/* AWS_LAMBDA_EXEC_WRAPPER: the platform runs wrappers for managed runtimes only, so this is what their own bootstrap
+   script does, in its words and with its statuses: `exec -- "$wrapper" /var/lang/bin/python3.Y /var/runtime/bootstrap.py`.
+   Ours gets an interpreter and one script as well, because wrappers rely on both: the one in AWS's documentation adds
+   options before the *last* argument, OpenTelemetry's hands "$@" to a program that wants an executable first.
+   Returns when there is no wrapper to run. */
+static void exec_wrapper(const char *executable, const char *self)
+{
+    const char *wrapper = getenv("AWS_LAMBDA_EXEC_WRAPPER");
+    struct stat file;
+    if (wrapper == NULL || wrapper[0] == '\0') {
+        return;
+    }
+    if (getenv(in_wrapper) != NULL) {
+        unsetenv(in_wrapper);
+        return;
+    }
+    if (stat(wrapper, &file) < 0 || !S_ISREG(file.st_mode)) {
+        refuse_wrapper(wrapper, "does not exist", 127);
+    }
+    if (access(wrapper, X_OK) < 0) {
+        refuse_wrapper(wrapper, "is not an executable", 126);
+    }
+    if (is_own_executable(wrapper, executable)) { /* two layers with a /opt/bootstrap: the later one is there */
+        refuse_wrapper(wrapper, "is the runtime itself, not a wrapper", 126);
+    }
+    /* Absolute, because the wrapper may change the working directory. Not resolved: its name is what makes it us. */
+    char *folder = self[0] == '/' ? NULL : realpath(".", NULL);
+    char *script = self[0] == '/' ? joined(self, "") : joined(joined(folder != NULL ? folder : "", "/"), self);
+    setenv(in_wrapper, "1", 1);
+    execv(wrapper, (char *[]){(char *)wrapper, (char *)executable, script, NULL});
+    if (errno == ENOEXEC) { /* no #! line: bash, which runs the managed one, takes it for a shell script */
+        execv("/bin/sh", (char *[]){"sh", (char *)wrapper, (char *)executable, script, NULL});
+    }
+    refuse_wrapper(wrapper, strerror(errno), 126);
+}
+
+/* The script in an interpreter's command line, or NULL: Python/initconfig.c's SHORT_OPTS, of which c and m end the
+   options by naming something else to run, and W and X have a value, in the same word or the next. */
+static const char *script_of(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (word[0] != '-' || word[1] == '\0') {
+            return word;
+        }
+        if (word[1] == '-') {
+            if (word[2] == '\0') {
+                return i + 1 < argc ? argv[i + 1] : NULL;
+            }
+            i += strcmp(word, "--check-hash-based-pycs") == 0;
+            continue;
+        }
+        const char *special = strpbrk(word + 1, "cmWX");
+        if (special != NULL && (*special == 'c' || *special == 'm')) {
+            return NULL;
+        }
+        i += special != NULL && special[1] == '\0';
+    }
+    return NULL;
+}
+
+/* Whether this is `python3 [options] .../bootstrap`: the interpreter asked to run itself as a script. */
+static bool is_wrapped_command(int argc, char **argv)
+{
+    const char *script = script_of(argc, argv);
+    return script != NULL && strcmp(base_name(script), "bootstrap") == 0 && is_own_executable(script, "/proc/self/exe");
+}
+
 int main(int argc, char **argv)
 {
     if (PyImport_AppendInittab("_runtime_api", PyInit__runtime_api) < 0) {
@@ -340,10 +449,21 @@ int main(int argc, char **argv)
     }
     register_frozen_modules();
     find_certificates();
-    const char *name = argc > 0 ? argv[0] : "";
-    const char *slash = strrchr(name, '/');
-    if (strcmp(slash != NULL ? slash + 1 : name, "bootstrap") == 0) {
-        return run_lambda(argc, argv);
+    const bool direct = argc > 0 && strcmp(base_name(argv[0]), "bootstrap") == 0;
+    if (direct || is_wrapped_command(argc, argv)) {
+        /* An image may name the handler as its CMD when our program itself is the ENTRYPOINT. Where it is looked for
+           otherwise: wrappers put their own handler there and remember the function's. */
+        const char *handler = getenv("_HANDLER");
+        if (direct && argc > 1 && (handler == NULL || handler[0] == '\0')) {
+            setenv("_HANDLER", argv[1], 1);
+        }
+        places p = {0};
+        find_places(&p); /* the task root and PYTHONPATH as they are now: a wrapper's changes come with the next exec */
+        if (direct) {
+            exec_wrapper(p.executable, argv[0]);
+        }
+        unsetenv(in_wrapper);
+        return run_lambda(&p, argc, argv, !direct);
     }
     /* The recipes leave out the coloured prompt of 3.13 (_pyrepl); without this, starting it would fail. */
     setenv("PYTHON_BASIC_REPL", "1", 0);

@@ -6,9 +6,10 @@ what is imported here is paid for at every cold start.
 """
 
 
-def main(handler, site_folders):
-    """Runs for ever. handler: the configured handler string or None; site_folders: folders with .pth files."""
+def main(handler, site_folders, customized):
+    """Runs for ever. handler: the configured handler string or None; site_folders: folders with .pth files;
+    customized: whether there is a sitecustomize module to import."""
     from make_runtime import loop, startup
 
-    startup.prepare(site_folders)
+    startup.prepare(site_folders, customized)
     loop.run(handler)

@@ -69,13 +69,17 @@ class LambdaContext:
         return dict(self._w3c_fields)
 
     def log(self, msg):
-        # Without logging there is no handler to ask; what its sink would do is write to stdout.
         logging = sys.modules.get('logging')
-        if logging is not None:
-            for handler in logging.getLogger().handlers:
-                if hasattr(handler, 'log_sink'):
-                    handler.log_sink.log(str(msg))
-                    return
+        if logging is None:
+            # There is no handler to ask: the sink it would have.
+            from make_runtime import sink
+
+            sink.current().log(str(msg))
+            return
+        for handler in logging.getLogger().handlers:
+            if hasattr(handler, 'log_sink'):
+                handler.log_sink.log(str(msg))
+                return
         sys.stdout.write(str(msg))
 
     def __repr__(self):

@@ -4,7 +4,6 @@ Imported when there is an error to describe, and not before. Refuses to know whe
 """
 
 import posix
-import sys
 
 import _runtime_api
 from make_runtime import settings
@@ -120,14 +119,21 @@ def type_header(kind):
 
 
 def write(error):
-    """Logs the error JSON as the managed runtime does: one record, whose lines are joined by a carriage return so
-    that CloudWatch keeps them together, with indentation it does not strip."""
+    """Logs the error JSON as the managed runtime does: as one record, with indentation that CloudWatch does not strip."""
+    from make_runtime import sink
+
+    try:
+        sink.current().log_error(_lines(error))
+    except Exception:
+        pass  # the function closed, removed or replaced its stdout: the error still reaches the caller
+
+
+def _lines(error):
     if settings.json_logs:
         import time
 
         record = {'timestamp': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), 'level': 'ERROR', **error}
-        _write(body(record).decode('utf-8') + '\n')
-        return
+        return [body(record).decode('utf-8')]
     first = '[ERROR]'
     if error['errorType']:
         first += ' ' + error['errorType']
@@ -140,16 +146,7 @@ def write(error):
         for line in entry.splitlines():
             text = line.lstrip(' ')
             lines.append(NO_BREAK_SPACE * (len(line) - len(text)) + text)
-    _write('\r'.join(lines) + '\n')
-
-
-def _write(text):
-    try:
-        sys.stdout.write(text)
-    except UnicodeEncodeError:
-        sys.stdout.write(text.encode('ascii', 'backslashreplace').decode('ascii'))
-    except Exception:
-        pass  # the function closed, removed or replaced its stdout: the error still reaches the caller
+    return lines
 
 
 def warn_unhandled():

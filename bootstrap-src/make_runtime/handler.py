@@ -51,6 +51,9 @@ def resolve(handler):
         raise _fault(
             'Runtime.UserCodeSyntaxError', "Syntax error in module '%s': %s" % (module_name, error), trace
         ) from None
+    gil = sys.modules.get('make_runtime.gil')  # there when we started without one
+    if gil is not None:
+        gil.report()
     try:
         return getattr(module, function_name)
     except AttributeError:

@@ -5,10 +5,9 @@ Here `logging` arrives as an argument and is in sys.modules; the classes are mad
 from its own.
 """
 
-import sys
 import time
 
-from make_runtime import settings
+from make_runtime import invocation, settings, sink
 
 TEXT_FORMAT = '[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n'
 TEXT_TIME = '%Y-%m-%dT%H:%M:%S'
@@ -20,33 +19,38 @@ RESERVED = frozenset(
 )
 
 
-class StandardLogSink:
-    def log(self, msg, frame_type=None):
-        sys.stdout.write(msg)
-
-    def log_error(self, message_lines):
-        sys.stdout.write('\r'.join(message_lines) + '\n')
-
-
 def install(logging):
-    from make_runtime import loop
-
     class LambdaLoggerHandler(logging.Handler):
         def __init__(self, log_sink):
             logging.Handler.__init__(self)
             self.log_sink = log_sink
 
         def emit(self, record):
-            self.log_sink.log(self.format(record))
+            # The managed handler has no such guard: there a record that cannot be formatted ends the invocation.
+            try:
+                self.log_sink.log(self.text(record))
+            except Exception:
+                self.handleError(record)
+
+        def text(self, record):
+            """The record's own text. Where line ends separate records, it has one, whoever's formatter made it: on the
+            managed runtime frames separate them, so functions set formatters without."""
+            text = self.format(record)
+            return text if text.endswith('\n') or getattr(self.log_sink, 'terminates', True) else text + '\n'
 
     class LambdaLoggerHandlerWithFrameType(LambdaLoggerHandler):
         def emit(self, record):
-            self.log_sink.log(self.format(record), frame_type=getattr(record, '_frame_type', None))
+            try:
+                text = self.text(record)
+                frame_type = getattr(record, '_frame_type', None) or sink.frame_type(sink.TEXT_FRAME, record.levelno)
+                self.log_sink.log(text, frame_type=frame_type)
+            except Exception:
+                self.handleError(record)
 
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
-            record.aws_request_id = loop.request_id or ''
-            record.tenant_id = loop.tenant_id
+            record.aws_request_id = invocation.request_id() or ''
+            record.tenant_id = invocation.tenant_id()
             return True
 
     class JsonFormatter(logging.Formatter):
@@ -56,11 +60,12 @@ def install(logging):
         def format(self, record):
             record.levelno = min(50, max(0, record.levelno)) // 10 * 10
             record.levelname = logging.getLevelName(record.levelno)
+            record._frame_type = sink.frame_type(sink.JSON_FRAME, record.levelno)
             return json_record(self, record)
 
     logging.Formatter.converter = time.gmtime
     kind = LambdaLoggerHandlerWithFrameType if settings.json_logs or settings.log_level else LambdaLoggerHandler
-    handler = kind(StandardLogSink())
+    handler = kind(sink.current())
     handler.setFormatter(JsonFormatter() if settings.json_logs else logging.Formatter(TEXT_FORMAT, TEXT_TIME))
     handler.addFilter(LambdaLoggerFilter())
     if settings.log_level in logging._nameToLevel:
@@ -70,8 +75,6 @@ def install(logging):
 
 def json_record(formatter, record):
     """One line of JSON, with the managed runtime's keys in its order; keys without a value are left out."""
-    import json
-
     kind = error = trace = location = None
     if record.exc_info:
         import traceback
@@ -98,5 +101,29 @@ def json_record(formatter, record):
         if key not in RESERVED and key not in fields:
             fields[key] = value
     shown = {key: value for key, value in fields.items() if value is not None}
-    # default=str: an `extra` that JSON does not know must not raise out of the user's logger.info().
-    return json.dumps(shown, ensure_ascii=False, default=str) + '\n'
+    return _json(shown) + '\n'
+
+
+def _json(fields):
+    import json
+
+    try:
+        return json.dumps(fields, ensure_ascii=False, default=_shown)
+    except (TypeError, ValueError, RecursionError):
+        # Keys that JSON cannot have, or a value that contains itself: that one is shown as text, the others stay.
+        return json.dumps({key: _plain(json, value) for key, value in fields.items()}, ensure_ascii=False)
+
+
+def _shown(value):
+    try:
+        return str(value)
+    except Exception as error:
+        return '<%s: str() raised %s>' % (type(value).__name__, type(error).__name__)
+
+
+def _plain(json, value):
+    try:
+        json.dumps(value)
+        return value
+    except Exception:
+        return _shown(value)

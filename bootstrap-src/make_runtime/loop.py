@@ -6,9 +6,9 @@ Refuses to know HTTP (the client's), how errors look (fault.py) and what a handl
 import sys
 
 from _runtime_api import Client, Error
-from make_runtime import context, handler, payload, settings
+from make_runtime import context, handler, invocation, payload, settings
 
-# Of the invocation under way: log records carry them.
+# Of the invocation under way.
 request_id = None
 tenant_id = None
 
@@ -26,6 +26,10 @@ def run(handler_string):
     except Exception as error:
         _report_init_error(client, error)
         raise SystemExit(1) from None
+    if settings.initialization_type == 'snap-start':
+        from make_runtime import snapshot
+
+        snapshot.wait(client)
     while True:
         serve_one(client, function)
 
@@ -50,7 +54,7 @@ def serve_one(client, function):
         _give_up('Failed to get next invocation: %s' % error)
     if status != 200 or request_id is None:
         _give_up('Failed to get next invocation: %s' % _refusal(status, body))
-    settings.export('_X_AMZN_TRACE_ID', trace_id)
+    invocation.enter(request_id, trace_id, tenant_id)
     try:
         # In the managed runtime's order: a bad context is reported before a bad event.
         about = context.LambdaContext(

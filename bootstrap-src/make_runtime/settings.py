@@ -13,6 +13,14 @@ def variable(name):
     return None if value is None else value.decode('utf-8', 'surrogateescape')
 
 
+def take(name):
+    """Value of an environment variable that neither user code nor child processes may see, or None."""
+    value = variable(name)
+    if value is not None:
+        export(name, None)
+    return value
+
+
 def export(name, value):
     """Sets or (None) unsets a variable for user code and child processes, whether or not `os` is imported yet."""
     os = sys.modules.get('os')
@@ -37,6 +45,10 @@ log_stream_name = variable('AWS_LAMBDA_LOG_STREAM_NAME')
 function_name = variable('AWS_LAMBDA_FUNCTION_NAME')
 function_version = variable('AWS_LAMBDA_FUNCTION_VERSION')
 memory_limit_in_mb = variable('AWS_LAMBDA_FUNCTION_MEMORY_SIZE')
+initialization_type = variable('AWS_LAMBDA_INITIALIZATION_TYPE')
+graceful_shutdown = variable('MAKE_RUNTIME_GRACEFUL_SHUTDOWN') not in (None, '', '0')
+log_fd = take('_LAMBDA_TELEMETRY_LOG_FD')
+log_socket = variable('_LAMBDA_TELEMETRY_LOG_FD_PROVIDER_SOCKET')
 json_logs = (variable('AWS_LAMBDA_LOG_FORMAT') or '').upper() == 'JSON'
 log_level = (variable('AWS_LAMBDA_LOG_LEVEL') or '').upper()
 if log_level == 'TRACE':  # not a level of Python's; the managed runtime takes the nearest

@@ -8,21 +8,44 @@ import builtins
 import sys
 
 import _frozen_importlib
+import _frozen_importlib_external
+import _imp
+from make_runtime import handler, settings
 
 
-def prepare(site_folders):
+def prepare(site_folders, customized):
     # A print reaches the log when its line ends; what has no line end, at the end of the invocation (see loop.py).
     # stderr does that by itself. PYTHONUNBUFFERED, if set, has already made both go out at every write.
     if sys.stdout is not None:
         sys.stdout.reconfigure(line_buffering=True)
+    if settings.log_socket:
+        from make_runtime import sink
+
+        sink.connect_output(settings.log_socket)
     builtins.exit = builtins.quit = _quit
     builtins.help = _help
     sys.meta_path.insert(0, LoggingHook)
-    if site_folders:
+    sys.meta_path.insert(0, FilesFirst)
+    sys.meta_path.append(Shims)
+    if not getattr(sys, '_is_gil_enabled', _yes)():
+        from make_runtime import gil
+
+        gil.watch()
+    if settings.graceful_shutdown and settings.api_address is not None:
+        from make_runtime import extension
+
+        extension.register()
+    if site_folders or customized:
         import site
 
+        if customized:
+            site.execsitecustomize()
         for folder in site_folders:
             site.addsitedir(folder)
+
+
+def _yes():
+    return True
 
 
 def _quit(code=None):
@@ -33,6 +56,50 @@ def _help(*arguments, **keywords):
     import pydoc
 
     return pydoc.help(*arguments, **keywords)
+
+
+class FilesFirst:
+    """A finder that lets a function's `resource.py` or `array.py` win over the module of that name that is linked into
+    our executable, as it does on the managed runtime, where that one is a file further back on sys.path.
+
+    Names with an underscore are left out: they are the standard library's own accelerators, imported by the dozen, and
+    looking for each in every folder of the function would cost more than anybody gains."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if path is not None or name[:1] == '_' or name not in sys.builtin_module_names or handler.managed_builtin(name):
+            return None
+        library = sys.prefix + '/lib/'
+        ahead = []
+        for entry in sys.path:
+            if entry.startswith(library):
+                break
+            ahead.append(entry)
+        spec = _frozen_importlib_external.PathFinder.find_spec(name, ahead)
+        # Without a loader it is only a folder, which does not win over a module anywhere on the path.
+        return spec if spec is not None and spec.loader is not None else None
+
+
+class Shims:
+    """A finder that comes last, for modules that the managed runtime has and that code written for it imports: what the
+    function ships itself is found before."""
+
+    # Public name to frozen module.
+    FROZEN = {'snapshot_restore_py': 'make_runtime.snapshot_restore_py'}
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name in cls.FROZEN:
+            return _frozen_importlib.ModuleSpec(name, cls, origin='frozen')
+        return None
+
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @classmethod
+    def exec_module(cls, module):
+        exec(_imp.get_frozen_object(cls.FROZEN[module.__name__]), module.__dict__)
 
 
 class LoggingHook:

@@ -467,6 +467,9 @@ describe.each(runtimes)('on CPython $version', (built) => {
         'collections',
         'threading',
         '_socket',
+        'make_runtime.sink',
+        'make_runtime.log',
+        'make_runtime.fault',
         'codecs',
       ];
       const { posts } = await run(built, {
@@ -558,106 +561,83 @@ describe.each(runtimes)('on CPython $version', (built) => {
       expect(json((await run(built, { files, env: { PYTHON_GIL: '1' } })).posts[0])).toBe(true);
     });
 
-    it('lets a handler file have the name of a module that is only linked in here', async () => {
+    it.each(['math', 'select', '_json'])(
+      'lets a handler file be called %s.py, which may be linked in here',
+      async (name) => {
+        const { posts } = await run(built, {
+          files: { [`${name}.py`]: 'def handler(event, context):\n    return __file__.rpartition("/")[2]\n' },
+          handler: `${name}.handler`,
+        });
+        expect(json(posts[0])).toBe(`${name}.py`);
+      },
+    );
+
+    it('prefers files of the function and its layers to modules that are only linked in here', async () => {
       const { posts } = await run(built, {
-        files: { 'select.py': 'def handler(event, context):\n    return __file__[-9:]\n' },
-        handler: 'select.handler',
-      });
-      expect(json(posts[0])).toBe('select.py');
-    });
-  });
-
-  describe('logs', () => {
-    it('has the managed root handler, from the first import of logging', async () => {
-      const { stdout, posts } = await run(built, {
         files: {
           'app.py': [
-            'import logging, time',
-            'logging.basicConfig(format="never")',
-            'logging.warning("at init")',
-            'def handler(event, context):',
-            '    logging.info("not shown")',
-            '    logging.error("shown %s", "é")',
-            '    context.log("by context\\n")',
-            '    root = logging.getLogger()',
-            '    return [type(h).__name__ for h in root.handlers] + [hasattr(root.handlers[0], "log_sink"),',
-            '            logging.Formatter.converter is time.gmtime, type(logging.__loader__).__name__,',
-            '            logging.__spec__.loader is logging.__loader__]',
+            'import resource, array, mmap, zlib, time, json',
+            'found = [getattr(m, "mine", None) for m in (resource, array, mmap, zlib, time)]',
+            'def handler(event, context):\n    return [found, zlib.crc32(b"x") > 0, json.dumps(1)]',
           ].join('\n'),
+          'resource.py': 'mine = "file"',
+          'array/__init__.py': 'mine = "package"',
+          'opt/python/mmap.py': 'mine = "layer"',
+          'zlib/not_a_package.txt': '',
+          'time.py': 'mine = "never: built in there too"',
         },
       });
-      expect(stdout).toMatch(
-        /^\[WARNING\]\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\t\tat init\n\[ERROR\]\t[-0-9T:.]+Z\trequest-1\tshown é\nby context\n$/,
-      );
-      expect(json(posts[0])).toEqual(['LambdaLoggerHandler', true, true, 'SourceFileLoader', true]);
+      expect(json(posts[0])).toEqual([['file', 'package', 'layer', null, null], true, '1']);
     });
 
-    it('writes JSON when asked to', async () => {
-      const { stdout } = await run(built, {
-        files: {
-          'app.py': [
-            'import logging',
-            'def handler(event, context):',
-            '    logging.debug("fine", extra={"odd": object, "n": 1})',
-            '    try: 1 / 0',
-            '    except ZeroDivisionError: logging.exception("bad")',
-            '    raise ValueError("v")',
-          ].join('\n'),
-        },
-        env: { AWS_LAMBDA_LOG_FORMAT: 'JSON', AWS_LAMBDA_LOG_LEVEL: 'TRACE' },
-        nexts: [event({}, { 'Lambda-Runtime-Aws-Tenant-Id': 't' })],
-      });
-      const [first, second, third] = stdout
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line));
-      expect(Object.keys(first)).toEqual([
-        'timestamp',
-        'level',
-        'message',
-        'logger',
-        'requestId',
-        'tenantId',
-        'odd',
-        'n',
-      ]);
-      expect(first).toMatchObject({
-        level: 'DEBUG',
-        message: 'fine',
-        requestId: 'request-1',
-        odd: "<class 'object'>",
-        n: 1,
-      });
-      expect(second).toMatchObject({
-        errorType: 'ZeroDivisionError',
-        location: expect.stringMatching(/app\.py:handler:5$/),
-      });
-      expect(third).toMatchObject({
-        level: 'ERROR',
-        errorMessage: 'v',
-        errorType: 'ValueError',
-        requestId: 'request-1',
-      });
+    it('honours the switches that change how it is started', async () => {
+      const show = [
+        'import sys, tracemalloc',
+        'def handler(event, context):',
+        '    f = sys.flags',
+        '    return [f.dev_mode, f.utf8_mode, getattr(f, "int_max_str_digits", 5000), tracemalloc.is_tracing(),',
+        '            f.safe_path if hasattr(f, "safe_path") else True, f.verbose, f.hash_randomization]',
+      ].join('\n');
+      const env = {
+        PYTHONDEVMODE: '1',
+        PYTHONUTF8: '1',
+        PYTHONINTMAXSTRDIGITS: '5000',
+        PYTHONTRACEMALLOC: '1',
+        PYTHONMALLOC: 'debug', // free-threaded builds have only mimalloc, and refuse other names
+        PYTHONHASHSEED: '0',
+        PYTHONNODEBUGRANGES: '1',
+      };
+      const { posts } = await run(built, { files: { 'app.py': show }, env });
+      expect(json(posts[0])).toEqual([true, 1, 5000, true, true, 0, 0]);
+      const bad = await run(built, { files: { 'app.py': show }, env: { PYTHONMALLOC: 'nonsense' } });
+      expect(bad).toMatchObject({ status: 1, exchanges: [] });
+      expect(bad.stderr).toContain('PYTHONMALLOC');
     });
 
-    it('does not lose or delay what was printed', async () => {
-      const { stdout, stderr, posts } = await run(built, {
+    it("takes modules and sitecustomize from PYTHONPATH, after the function's own", async () => {
+      const { posts } = await run(built, {
         files: {
-          'app.py': [
-            'import os, sys',
-            'def handler(event, context):',
-            '    if event == 1:',
-            '        sys.stdout.write("no line end")',
-            '        sys.stderr.write("neither")',
-            '    if event == 2: sys.stdout.close()',
-            '    if event == 3: sys.stdout = sys.stderr = None',
-            '    if event == 4: raise ValueError',
-          ].join('\n'),
+          'app.py': 'import sys, a, b\ndef handler(event, context):\n    return [a.x, b.x, sys.early]\n',
+          'a.py': 'x = "task"',
+          'more/a.py': 'x = "path"',
+          'more/b.py': 'x = "path"',
+          'more/sitecustomize.py': 'import sys\nsys.early = "app" not in sys.modules',
+          'more/extra.pth': 'import sys; sys.early = "pth"\n', // PYTHONPATH is not searched for those
+          'opt/python/b.py': 'x = "layer: not there when PYTHONPATH is set"',
         },
-        nexts: [event(1), event(2), event(3), event(4)],
+        env: { PYTHONPATH: '{task}/more:{opt}/none' },
       });
-      expect([stdout, stderr]).toEqual(['no line end', 'neither']);
-      expect(posts.map((post) => post.path.split('/').pop())).toEqual(['response', 'response', 'response', 'error']);
+      expect(json(posts[0])).toEqual(['task', 'path', true]);
+    });
+
+    it('survives a sitecustomize that fails', async () => {
+      const { posts, stderr } = await run(built, {
+        files: { ...echo, 'more/sitecustomize.py': 'raise ValueError("broken")' },
+        env: { PYTHONPATH: '{task}/more' },
+        nexts: [event(1)],
+      });
+      expect(json(posts[0])).toBe(1);
+      expect(stderr).toContain('ValueError: broken');
     });
   });
 });

@@ -133,7 +133,9 @@ async function build(one: Interpreter, root: string, sanitize = ''): Promise<Bui
 export async function builtRuntimes(): Promise<Built[]> {
   const given = process.env['MAKE_RUNTIME_TEST_HOME'];
   if (given !== undefined) {
-    const name = (await readdir(path.join(given, 'bin'))).find((file) => /^python3\.\d+t?$/.test(file));
+    const files = await readdir(path.join(given, 'bin'), { withFileTypes: true });
+    // The file itself: python3.13 may be a link to python3.13t.
+    const name = files.find((file) => file.isFile() && /^python3\.\d+t?$/.test(file.name))?.name;
     return [described(name!.slice('python'.length), given)];
   }
   if (!(await haveCompiler())) return [];

@@ -38,23 +38,37 @@ export interface ScriptedApi {
  * Starts a server on a free local port.
  * @param nexts answers to GET next, in order; when they run out, the poll is left hanging
  * @param posts answers to POSTs, in order; 202 when they run out
+ * @param restores answers to GET restore/next, in order; 200 when they run out
  */
-export async function scriptedApi(nexts: readonly Reply[], posts: readonly Reply[] = []): Promise<ScriptedApi> {
+export async function scriptedApi(
+  nexts: readonly Reply[],
+  posts: readonly Reply[] = [],
+  restores: readonly Reply[] = [],
+): Promise<ScriptedApi> {
   const exchanges: Exchange[] = [];
   const sockets = new Set<net.Socket>();
-  const left = { next: [...nexts], post: [...posts] };
+  const left = { next: [...nexts], post: [...posts], restore: [...restores] };
   let connections = 0;
   let nowIdle = () => {};
   const idle = new Promise<void>((resolve) => {
     nowIdle = resolve;
   });
 
+  const replyTo = (exchange: Exchange): Reply | undefined => {
+    if (exchange.path.endsWith('/invocation/next')) return left.next.shift();
+    // An internal extension without events waits until the sandbox goes.
+    if (exchange.path.endsWith('/extension/event/next')) return undefined;
+    if (exchange.path.endsWith('/restore/next')) return left.restore.shift() ?? {};
+    const accepted = { status: 202, body: '{"status":"OK"}' };
+    const registered = { headers: { 'Lambda-Extension-Identifier': 'extension-1' }, body: '{"functionName":"f"}' };
+    return left.post.shift() ?? (exchange.path.endsWith('/extension/register') ? registered : accepted);
+  };
+
   const answer = async (socket: net.Socket, exchange: Exchange): Promise<void> => {
     exchanges.push(exchange);
-    const isNext = exchange.method === 'GET';
-    const reply = isNext ? left.next.shift() : (left.post.shift() ?? { status: 202, body: '{"status":"OK"}' });
+    const reply = replyTo(exchange);
     if (reply === undefined) {
-      nowIdle();
+      if (exchange.path.endsWith('/invocation/next')) nowIdle();
       return;
     }
     if (reply.close === 'instead') {
