@@ -29,7 +29,7 @@ class StandardLogSink:
 
 
 def install(logging):
-    from make_runtime import loop
+    from make_runtime import invocation
 
     class LambdaLoggerHandler(logging.Handler):
         def __init__(self, log_sink):
@@ -45,8 +45,9 @@ def install(logging):
 
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
-            record.aws_request_id = loop.request_id or ''
-            record.tenant_id = loop.tenant_id
+            under_way = invocation.current()
+            record.aws_request_id = '' if under_way is None else under_way.request_id
+            record.tenant_id = None if under_way is None else under_way.tenant_id
             return True
 
     class JsonFormatter(logging.Formatter):
