@@ -129,7 +129,7 @@ async def _serve(mine, function, taken):
     if not loop.together:
         invocation.begin(taken)
         settings.export('_X_AMZN_TRACE_ID', taken.trace_id)
-    elif loop.patient:
+    if loop.patient:
         # Nobody waits for it any longer, but it would keep its place among the N for as long as it runs.
         left = int(taken.deadline_ms or 0) / 1000 - time.time()
         if 0 < left < 86400:  # AWS's own emulator sends nonsense

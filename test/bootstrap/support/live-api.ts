@@ -35,6 +35,8 @@ export interface Live {
   /** Resolves when so many polls are waiting for an event. */
   polls(count: number): Promise<void>;
   waiting(): number;
+  /** Resolves when stdout and stderr, one after the other, match. */
+  said(pattern: RegExp): Promise<void>;
 }
 
 export interface LiveOptions {
@@ -126,12 +128,24 @@ export async function live<T>(built: Built, options: LiveOptions, use: (live: Li
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => {
       output[name] += text;
+      for (const watcher of watchers) watcher();
     });
   }
   const ended = new Promise<{ status: number | null; signal: string | null }>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (status, signal) => resolve({ status, signal }));
   });
+
+  const when = (holds: () => boolean): Promise<void> =>
+    new Promise((resolve) => {
+      const look = () => {
+        if (!holds()) return;
+        watchers.delete(look);
+        resolve();
+      };
+      watchers.add(look);
+      look();
+    });
 
   try {
     return await use({
@@ -140,16 +154,8 @@ export async function live<T>(built: Built, options: LiveOptions, use: (live: Li
       ended,
       others,
       waiting: () => polls.length,
-      polls: (wanted) =>
-        new Promise<void>((resolve) => {
-          const look = () => {
-            if (polls.length < wanted) return;
-            watchers.delete(look);
-            resolve();
-          };
-          watchers.add(look);
-          look();
-        }),
+      polls: (wanted) => when(() => polls.length >= wanted),
+      said: (pattern) => when(() => pattern.test(output.stdout + output.stderr)),
       give(event, headers = {}) {
         const requestId = headers['Lambda-Runtime-Aws-Request-Id'] ?? `request-${++count}`;
         const state: Open = { resolve: () => {}, pieces: [], more: () => {} };
