@@ -6,7 +6,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "json_encode.h"
@@ -167,6 +169,19 @@ PyDoc_STRVAR(next_doc,
              "Waits for the next invocation, for ever if need be. body is bytes, the others str, or None when absent\n"
              "or empty. Raises Error when the Runtime API cannot be used.");
 
+static PyObject *invocation(client_object *self, const ra_head *head)
+{
+    PyObject *body = read_body(self, head);
+    if (body == NULL) {
+        return NULL;
+    }
+    return Py_BuildValue("(iNNNNNNNNNN)", head->status, body, text_or_none(head->content_type),
+                         text_or_none(head->request_id), text_or_none(head->invocation_id),
+                         text_or_none(head->deadline_ms), text_or_none(head->function_arn),
+                         text_or_none(head->trace_id), text_or_none(head->client_context),
+                         text_or_none(head->cognito_identity), text_or_none(head->tenant_id));
+}
+
 static PyObject *client_next(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     client_object *self = (client_object *)object;
@@ -182,19 +197,7 @@ static PyObject *client_next(PyObject *object, PyObject *Py_UNUSED(ignored))
     }
     WITHOUT_GIL(self, result = ra_next(self->http, &head));
     unwatch_signals(self);
-    PyObject *answer = NULL;
-    if (result != RA_OK) {
-        raise_error(self, result);
-    } else {
-        PyObject *body = read_body(self, &head);
-        if (body != NULL) {
-            answer = Py_BuildValue("(iNNNNNNNNNN)", head.status, body, text_or_none(head.content_type),
-                                   text_or_none(head.request_id), text_or_none(head.invocation_id),
-                                   text_or_none(head.deadline_ms), text_or_none(head.function_arn),
-                                   text_or_none(head.trace_id), text_or_none(head.client_context),
-                                   text_or_none(head.cognito_identity), text_or_none(head.tenant_id));
-        }
-    }
+    PyObject *answer = result == RA_OK ? invocation(self, &head) : raise_error(self, result);
     leave_call(self);
     return answer;
 }
@@ -279,6 +282,169 @@ static PyObject *client_init_fail(PyObject *object, PyObject *arguments)
     return answer;
 }
 
+/* ---- next, for event loops ---------------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(next_send_doc, "next_send() -> descriptor\n\nAsks for the next invocation without waiting for it: when the\n"
+                            "descriptor is readable, next_receive() has it.");
+
+static PyObject *client_next_send(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    client_object *self = (client_object *)object;
+    ra_result result;
+    if (enter_call(self) < 0) {
+        return NULL;
+    }
+    WITHOUT_GIL(self, result = ra_next_send(self->http));
+    PyObject *answer =
+        result == RA_OK ? PyLong_FromLong(ra_descriptor(self->http)) : raise_error(self, result);
+    leave_call(self);
+    return answer;
+}
+
+PyDoc_STRVAR(next_receive_doc, "next_receive() -> as next(), or None: the connection was dead, next_send() again.");
+
+static PyObject *client_next_receive(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    client_object *self = (client_object *)object;
+    ra_head head;
+    ra_result result;
+    if (enter_call(self) < 0) {
+        return NULL;
+    }
+    WITHOUT_GIL(self, result = ra_next_receive(self->http, &head));
+    PyObject *answer = NULL;
+    if (result == RA_OK) {
+        answer = invocation(self, &head);
+    } else if (result == RA_AGAIN) {
+        answer = Py_NewRef(Py_None);
+    } else {
+        raise_error(self, result);
+    }
+    leave_call(self);
+    return answer;
+}
+
+PyDoc_STRVAR(fileno_doc, "fileno() -> descriptor of the connection, or -1");
+
+static PyObject *client_fileno(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLong(ra_descriptor(((client_object *)object)->http));
+}
+
+/* ---- streamed responses ------------------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(stream_open_doc, "stream_open(request_id, invocation_id or None, content_type)\n\n"
+                              "Begins a response in pieces. Nothing is sent before the first piece.");
+
+static PyObject *client_stream_open(PyObject *object, PyObject *arguments)
+{
+    client_object *self = (client_object *)object;
+    const char *request_id, *invocation_id, *content_type;
+    ra_result result;
+    if (!PyArg_ParseTuple(arguments, "szs:stream_open", &request_id, &invocation_id, &content_type)) {
+        return NULL;
+    }
+    if (enter_call(self) < 0) {
+        return NULL;
+    }
+    WITHOUT_GIL(self, result = ra_stream_open(self->http, request_id, invocation_id, content_type));
+    PyObject *answer = result == RA_OK ? Py_NewRef(Py_None) : raise_error(self, result);
+    leave_call(self);
+    return answer;
+}
+
+/* The bytes of a chunk: str as UTF-8 (ASCII without a copy), bytes-like objects from where they are. */
+static int chunk_bytes(PyObject *chunk, Py_buffer *view)
+{
+    if (PyUnicode_Check(chunk)) {
+#if PY_VERSION_HEX < 0x030c0000
+        if (PyUnicode_READY(chunk) < 0) {
+            return -1;
+        }
+#endif
+        if (PyUnicode_IS_ASCII(chunk)) {
+            return PyBuffer_FillInfo(view, chunk, PyUnicode_DATA(chunk), PyUnicode_GET_LENGTH(chunk), 1, PyBUF_SIMPLE);
+        }
+        /* Not AsUTF8: that would keep the copy for as long as the str lives. */
+        PyObject *utf8 = PyUnicode_AsUTF8String(chunk);
+        int result = utf8 == NULL ? -1 : PyObject_GetBuffer(utf8, view, PyBUF_SIMPLE);
+        Py_XDECREF(utf8); /* the view holds it */
+        return result;
+    }
+    if (!PyObject_CheckBuffer(chunk)) {
+        PyErr_Format(PyExc_TypeError, "a chunk of a streamed response must be str or bytes-like, not %.100s",
+                     Py_TYPE(chunk)->tp_name);
+        return -1;
+    }
+    return PyObject_GetBuffer(chunk, view, PyBUF_SIMPLE);
+}
+
+PyDoc_STRVAR(stream_write_doc,
+             "stream_write(chunk, wait=True) -> True, False or None\n\n"
+             "Sends one chunk, waiting for a slow reader. False: the server has already answered, nothing more is\n"
+             "wanted. None (only with wait=False): call again with the same chunk when fileno() is writable.");
+
+static PyObject *client_stream_write(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    client_object *self = (client_object *)object;
+    Py_buffer view;
+    bool answered = false;
+    ra_result result;
+    if (count < 1 || count > 2) {
+        PyErr_SetString(PyExc_TypeError, "stream_write takes a chunk and whether to wait");
+        return NULL;
+    }
+    int wait = count < 2 ? 1 : PyObject_IsTrue(arguments[1]);
+    if (wait < 0 || chunk_bytes(arguments[0], &view) < 0) {
+        return NULL;
+    }
+    PyObject *answer = NULL;
+    if (enter_call(self) == 0) {
+        WITHOUT_GIL(self, result = ra_stream_write(self->http, view.buf, (size_t)view.len, wait != 0, &answered));
+        if (result == RA_AGAIN) {
+            answer = Py_NewRef(Py_None);
+        } else if (result == RA_OK) {
+            answer = PyBool_FromLong(!answered);
+        } else {
+            raise_error(self, result);
+        }
+        leave_call(self);
+    }
+    PyBuffer_Release(&view);
+    return answer;
+}
+
+PyDoc_STRVAR(stream_close_doc, "stream_close(error_type or None, error_body or None) -> (status, body)\n\n"
+                               "Ends the stream, with an error when one is given (its body is base64).");
+
+static PyObject *client_stream_close(PyObject *object, PyObject *arguments)
+{
+    client_object *self = (client_object *)object;
+    const char *type, *error;
+    ra_head head;
+    ra_result result;
+    if (!PyArg_ParseTuple(arguments, "zz:stream_close", &type, &error)) {
+        return NULL;
+    }
+    if (enter_call(self) < 0) {
+        return NULL;
+    }
+    WITHOUT_GIL(self, result = ra_stream_close(self->http, type, error, &head));
+    PyObject *answer = status_and_body(self, result, &head);
+    leave_call(self);
+    return answer;
+}
+
+static PyObject *client_get_started(PyObject *object, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(ra_stream_started(((client_object *)object)->http));
+}
+
+static PyGetSetDef client_properties[] = {
+    {"stream_started", client_get_started, NULL, "Whether a byte of the open stream may have left.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 /* ---- the type ----------------------------------------------------------------------------------------------- */
 
 static PyObject *client_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
@@ -324,6 +490,12 @@ static PyMethodDef client_methods[] = {
     {"respond", client_respond, METH_VARARGS, respond_doc},
     {"fail", client_fail, METH_VARARGS, fail_doc},
     {"init_fail", client_init_fail, METH_VARARGS, init_fail_doc},
+    {"next_send", client_next_send, METH_NOARGS, next_send_doc},
+    {"next_receive", client_next_receive, METH_NOARGS, next_receive_doc},
+    {"fileno", client_fileno, METH_NOARGS, fileno_doc},
+    {"stream_open", client_stream_open, METH_VARARGS, stream_open_doc},
+    {"stream_write", (PyCFunction)(void (*)(void))client_stream_write, METH_FASTCALL, stream_write_doc},
+    {"stream_close", client_stream_close, METH_VARARGS, stream_close_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -332,6 +504,7 @@ static PyType_Slot client_slots[] = {
     {Py_tp_new, client_new},
     {Py_tp_dealloc, client_dealloc},
     {Py_tp_methods, client_methods},
+    {Py_tp_getset, client_properties},
     {0, NULL},
 };
 
@@ -357,8 +530,17 @@ static PyObject *module_encode(PyObject *Py_UNUSED(module), PyObject *arguments)
     return json_encode(value, ensure_ascii != 0);
 }
 
+PyDoc_STRVAR(die_with_parent_doc, "die_with_parent()\n\nMakes the kernel kill this process when its parent is gone.");
+
+static PyObject *module_die_with_parent(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* fails for an invalid signal only */
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_methods[] = {
     {"encode", module_encode, METH_VARARGS, encode_doc},
+    {"die_with_parent", module_die_with_parent, METH_NOARGS, die_with_parent_doc},
     {NULL, NULL, 0, NULL},
 };
 

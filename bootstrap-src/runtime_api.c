@@ -4,6 +4,9 @@
  *  - `in` holds one answer's head in [0, head_end); body bytes already received sit in [pos, end), pos >= head_end.
  *    While a body is read, [head_end, capacity) is reused as the receive window, so the head's text stays in place.
  *  - `body` says what is left to read of the current answer; BODY_DONE means the connection is at a message boundary.
+ *  - `stream` is STREAM_NONE outside of a streamed response. STREAM_OPEN: nothing of it was sent, it can be
+ *    forgotten. STREAM_STARTED: only more of it, its end, or a new connection can follow. STREAM_BROKEN: it has lost its
+ *    connection.
  *  - fd is -1 or a connected blocking socket. A connection is only kept when the last answer was read completely, the
  *    server did not ask to close, and nothing follows the answer.
  */
@@ -44,6 +47,10 @@ struct ra_client {
     size_t capacity, head_end, pos, end;
     body_kind body;
     uint64_t body_left; /* BODY_SIZED */
+    char *stream_head;  /* of the open stream until it was sent; owned */
+    size_t stream_head_length;
+    enum { STREAM_NONE, STREAM_OPEN, STREAM_STARTED, STREAM_ANSWERED, STREAM_BROKEN } stream;
+    size_t chunk_length, chunk_sent; /* of a chunk that is partly sent; chunk_sent counts the framing too */
     ra_interrupted interrupted;
     void *interrupted_context;
     char detail[256];
@@ -62,6 +69,14 @@ static ra_result failed(ra_client *c, ra_result result, const char *format, ...)
     return result;
 }
 
+static void forget_stream(ra_client *c)
+{
+    c->stream = STREAM_NONE;
+    c->chunk_sent = 0;
+    free(c->stream_head);
+    c->stream_head = NULL;
+}
+
 static void disconnect(ra_client *c)
 {
     if (c->fd >= 0) {
@@ -72,6 +87,7 @@ static void disconnect(ra_client *c)
     c->must_close = false;
     c->body = BODY_DONE;
     c->head_end = c->pos = c->end = 0;
+    forget_stream(c);
 }
 
 /* After EINTR: true when the call has to end. */
@@ -130,6 +146,8 @@ const char *ra_detail(const ra_client *c, ra_result result)
         return "out of memory";
     case RA_CLOSED:
         return "the Runtime API closed the connection before its answer was complete";
+    case RA_AGAIN:
+        return "not ready";
     case RA_INTERRUPTED:
         return "interrupted by a signal handler";
     default:
@@ -602,18 +620,43 @@ static ra_result read_head(ra_client *c, ra_head *head, bool *any)
 
 /* ---- sending ------------------------------------------------------------------------------------------------ */
 
-/* Head and body in one system call when they fit. A server that answers before it has read a large body (413) is
-   listened to instead of being pushed on: *answered is set and sending ends. Waiting happens in poll, because a
-   blocking send would wait for ever on a peer that waits for us to read. */
-static ra_result send_request(ra_client *c, const char *head, size_t head_length, const void *body, size_t body_length,
-                              bool *answered)
+/* Waits until the peer takes more. *answered: it talks instead. */
+static ra_result wait_writable(ra_client *c, bool *answered)
 {
-    struct iovec parts[2] = {{(void *)head, head_length}, {(void *)body, body_length}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = body_length > 0 ? 2 : 1};
-    while (message.msg_iovlen > 0) {
-        ssize_t sent = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent >= 0) {
-            size_t left = (size_t)sent;
+    for (;;) {
+        struct pollfd wait = {.fd = c->fd, .events = POLLIN | POLLOUT};
+        if (poll(&wait, 1, -1) > 0) {
+            *answered = (wait.revents & POLLIN) != 0;
+            return RA_OK;
+        }
+        if (errno != EINTR) {
+            return failed(c, RA_IO, "cannot wait for the Runtime API: %s", strerror(errno));
+        }
+        if (stop_asked(c)) {
+            return RA_INTERRUPTED;
+        }
+    }
+}
+
+/* Parts in one system call when they fit; `parts` is used up. A server that answers before it has read a large body
+   (413) is listened to instead of being pushed on: *answered is set and sending ends. Waiting happens in poll, because
+   a blocking send would wait for ever on a peer that waits for us to read. With `wait` false, RA_AGAIN instead.
+   *sent counts what the kernel took. */
+static ra_result send_parts(ra_client *c, struct iovec *parts, size_t count, bool wait, size_t *sent, bool *answered)
+{
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    for (;;) {
+        while (message.msg_iovlen > 0 && message.msg_iov->iov_len == 0) {
+            message.msg_iov++;
+            message.msg_iovlen--;
+        }
+        if (message.msg_iovlen == 0) {
+            return RA_OK;
+        }
+        ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) {
+            size_t left = (size_t)n;
+            *sent += left;
             while (message.msg_iovlen > 0 && left >= message.msg_iov->iov_len) {
                 left -= message.msg_iov->iov_len;
                 message.msg_iov++;
@@ -626,14 +669,14 @@ static ra_result send_request(ra_client *c, const char *head, size_t head_length
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            struct pollfd wait = {.fd = c->fd, .events = POLLIN | POLLOUT};
-            if (poll(&wait, 1, -1) > 0) {
-                if ((wait.revents & POLLIN) != 0) {
-                    *answered = true;
-                    return RA_OK;
-                }
-                continue;
+            if (!wait) {
+                return RA_AGAIN;
             }
+            ra_result result = wait_writable(c, answered);
+            if (result != RA_OK || *answered) {
+                return result;
+            }
+            continue;
         }
         if (errno == EINTR) {
             if (stop_asked(c)) {
@@ -648,35 +691,51 @@ static ra_result send_request(ra_client *c, const char *head, size_t head_length
         }
         return failed(c, RA_IO, "cannot write to the Runtime API: %s", strerror(errno));
     }
-    return RA_OK;
+}
+
+/* Leaves the client connected and at a message boundary. */
+static ra_result prepare(ra_client *c)
+{
+    c->detail[0] = '\0';
+    if (c->stream == STREAM_OPEN || c->stream == STREAM_BROKEN) {
+        forget_stream(c);
+    }
+    if (c->fd >= 0 && (c->must_close || c->body != BODY_DONE || c->pos != c->end || c->stream != STREAM_NONE)) {
+        disconnect(c);
+    }
+    c->head_end = c->pos = c->end = 0;
+    return c->fd < 0 ? connect_now(c) : RA_OK;
+}
+
+/* The head of the final answer; 1xx are skipped. */
+static ra_result read_answer(ra_client *c, ra_head *head, bool *any)
+{
+    for (;;) {
+        ra_result result = read_head(c, head, any);
+        if (result != RA_OK || head->status >= 200) {
+            return result;
+        }
+        if (head->status == 101) {
+            return failed(c, RA_MALFORMED, "the Runtime API tried to switch protocols");
+        }
+    }
 }
 
 static ra_result exchange(ra_client *c, const char *head_text, size_t head_length, const void *body, size_t body_length,
                           ra_head *head)
 {
-    c->detail[0] = '\0';
-    if (c->fd >= 0 && (c->must_close || c->body != BODY_DONE || c->pos != c->end)) {
-        disconnect(c);
-    }
     for (;;) {
-        bool any = false, answered = false, was_reused = c->fd >= 0 && c->reused;
-        ra_result result = RA_OK;
-        if (c->fd < 0) {
-            result = connect_now(c);
-            if (result != RA_OK) {
-                return result;
-            }
+        bool any = false, answered = false;
+        ra_result result = prepare(c);
+        if (result != RA_OK) {
+            return result;
         }
-        c->head_end = c->pos = c->end = 0;
-        result = send_request(c, head_text, head_length, body, body_length, &answered);
-        while (result == RA_OK) {
-            result = read_head(c, head, &any);
-            if (result != RA_OK || head->status >= 200) {
-                break;
-            }
-            if (head->status == 101) {
-                result = failed(c, RA_MALFORMED, "the Runtime API tried to switch protocols");
-            }
+        bool was_reused = c->reused;
+        size_t sent = 0;
+        struct iovec parts[2] = {{(void *)head_text, head_length}, {(void *)body, body_length}};
+        result = send_parts(c, parts, 2, true, &sent, &answered);
+        if (result == RA_OK) {
+            result = read_answer(c, head, &any);
         }
         if (result == RA_OK) {
             if (answered) {
@@ -798,6 +857,45 @@ ra_result ra_next(ra_client *c, ra_head *head)
     return finish(&h, c, NULL, 0, head);
 }
 
+ra_result ra_next_send(ra_client *c)
+{
+    request_head h = {0};
+    start(&h, c, "GET ", API "/invocation/next", NULL, "");
+    put_text(&h, "\r\n");
+    ra_result result = h.result == RA_OK ? prepare(c) : h.result;
+    if (result == RA_OK) {
+        bool answered = false;
+        size_t sent = 0;
+        struct iovec part = {h.text, h.length};
+        result = send_parts(c, &part, 1, true, &sent, &answered); /* answered: ra_next_receive finds out what */
+        if (result != RA_OK) {
+            disconnect(c);
+        }
+    }
+    free(h.text);
+    return result;
+}
+
+ra_result ra_next_receive(ra_client *c, ra_head *head)
+{
+    bool any = false, was_reused = c->reused;
+    if (c->fd < 0) {
+        return RA_AGAIN;
+    }
+    ra_result result = read_answer(c, head, &any);
+    if (result == RA_OK) {
+        c->reused = true;
+        return RA_OK;
+    }
+    disconnect(c);
+    return was_reused && !any && (result == RA_CLOSED || result == RA_IO) ? RA_AGAIN : result;
+}
+
+int ra_descriptor(const ra_client *c)
+{
+    return c->fd;
+}
+
 ra_result ra_respond(ra_client *c, const char *request_id, const char *invocation_id, const char *content_type,
                      const void *body, size_t length, ra_head *head)
 {
@@ -826,6 +924,149 @@ ra_result ra_init_fail(ra_client *c, const char *error_type, const void *body, s
     put_header(&h, "Lambda-Runtime-Function-Error-Type", error_type);
     put_body_headers(&h, "application/json", length);
     return finish(&h, c, body, length, head);
+}
+
+/* ---- a response in pieces ----------------------------------------------------------------------------------- */
+
+/* A stream cannot be sent twice, because its chunks are not kept: whether the idle connection still lives has to be
+   known before the first one leaves. */
+static bool gone(const ra_client *c)
+{
+    char byte;
+    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+ra_result ra_stream_open(ra_client *c, const char *request_id, const char *invocation_id, const char *content_type)
+{
+    request_head h = {0};
+    start(&h, c, "POST ", API "/invocation/", request_id, "/response");
+    put_header(&h, "Lambda-Runtime-Invocation-Id", invocation_id);
+    put_header(&h, "Lambda-Runtime-Function-Response-Mode", "streaming");
+    put_header(&h, "Content-Type", content_type);
+    put_header(&h, "Transfer-Encoding", "chunked");
+    put_header(&h, "Trailer", "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body");
+    put_text(&h, "\r\n");
+    ra_result result = h.result;
+    if (result == RA_BAD_ARGUMENT) {
+        failed(c, result, "a header value holds a line break");
+    }
+    if (result == RA_OK) {
+        if (c->fd >= 0 && gone(c)) {
+            disconnect(c);
+        }
+        result = prepare(c);
+    }
+    if (result != RA_OK) {
+        free(h.text);
+        return result;
+    }
+    c->stream_head = h.text;
+    c->stream_head_length = h.length;
+    c->stream = STREAM_OPEN;
+    c->chunk_sent = 0;
+    return RA_OK;
+}
+
+bool ra_stream_started(const ra_client *c)
+{
+    return c->stream == STREAM_STARTED || c->stream == STREAM_ANSWERED || c->stream == STREAM_BROKEN;
+}
+
+static void skip(struct iovec *parts, size_t count, size_t sent)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t gone_before = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+        parts[i].iov_base = (char *)parts[i].iov_base + gone_before;
+        parts[i].iov_len -= gone_before;
+        sent -= gone_before;
+    }
+}
+
+ra_result ra_stream_write(ra_client *c, const void *data, size_t length, bool wait, bool *answered)
+{
+    *answered = c->stream == STREAM_ANSWERED;
+    if (*answered || (length == 0 && c->stream != STREAM_NONE)) {
+        return RA_OK;
+    }
+    if (c->stream == STREAM_NONE) {
+        return failed(c, RA_BAD_ARGUMENT, "no stream is open");
+    }
+    if (c->stream == STREAM_BROKEN) {
+        return failed(c, RA_IO, "the streamed response has lost its connection");
+    }
+    if (c->chunk_sent > 0 && c->chunk_length != length) {
+        return failed(c, RA_BAD_ARGUMENT, "a chunk is still under way");
+    }
+    char size[24];
+    int digits = snprintf(size, sizeof size, "%zx\r\n", length);
+    struct iovec parts[4] = {
+        {c->stream_head, c->stream_head != NULL ? c->stream_head_length : 0},
+        {size, (size_t)digits},
+        {(void *)data, length},
+        {(char *)"\r\n", 2},
+    };
+    skip(parts, 4, c->chunk_sent);
+    c->stream = STREAM_STARTED;
+    c->chunk_length = length;
+    ra_result result = send_parts(c, parts, 4, wait, &c->chunk_sent, answered);
+    if (result == RA_AGAIN) {
+        return result;
+    }
+    if (result != RA_OK) {
+        disconnect(c); /* in the middle of a chunk there is no other way out: the server reports a truncated body */
+        c->stream = STREAM_BROKEN;
+        return result;
+    }
+    if (*answered) {
+        c->stream = STREAM_ANSWERED;
+    }
+    c->chunk_sent = 0;
+    free(c->stream_head);
+    c->stream_head = NULL;
+    return RA_OK;
+}
+
+ra_result ra_stream_close(ra_client *c, const char *error_type, const char *error_body, ra_head *head)
+{
+    request_head h = {0};
+    bool answered = c->stream == STREAM_ANSWERED, any = false;
+    if (c->stream == STREAM_NONE || c->stream == STREAM_BROKEN) {
+        forget_stream(c);
+        return failed(c, RA_IO, "the streamed response has lost its connection");
+    }
+    put_text(&h, "0\r\n");
+    put_header(&h, "Lambda-Runtime-Function-Error-Type", error_type);
+    put_header(&h, "Lambda-Runtime-Function-Error-Body", error_body);
+    put_text(&h, "\r\n");
+    ra_result result = h.result;
+    if (result == RA_OK && c->chunk_sent > 0) {
+        result = failed(c, RA_IO, "the streamed response was given up in the middle of a chunk");
+    }
+    if (result == RA_OK && !answered) {
+        struct iovec parts[2] = {
+            {c->stream_head, c->stream_head != NULL ? c->stream_head_length : 0},
+            {h.text, h.length},
+        };
+        size_t sent = 0;
+        result = send_parts(c, parts, 2, true, &sent, &answered);
+    }
+    free(h.text);
+    if (result == RA_OK) {
+        result = read_answer(c, head, &any);
+    }
+    if (result != RA_OK) {
+        disconnect(c);
+        return result;
+    }
+    c->stream = STREAM_NONE;
+    free(c->stream_head);
+    c->stream_head = NULL;
+    c->reused = true;
+    if (answered) {
+        c->must_close = true;
+    }
+    return RA_OK;
 }
 
 /* ---- bodies ------------------------------------------------------------------------------------------------- */

@@ -23,7 +23,8 @@ typedef enum {
     RA_IO,           /* the operating system refused to read or write; see ra_detail */
     RA_MALFORMED,    /* not HTTP/1.x as RFC 9112 has it */
     RA_TOO_LARGE,    /* a header block or body beyond the limits below */
-    RA_INTERRUPTED   /* the interrupt callback asked to stop */
+    RA_INTERRUPTED,  /* the interrupt callback asked to stop */
+    RA_AGAIN         /* not an error: nothing can be done before the descriptor is ready; call again then */
 } ra_result;
 
 /* Go's net/http, which serves the real API, caps request headers at about 1 MiB; answers stay below that too. */
@@ -75,6 +76,24 @@ ra_result ra_respond(ra_client *client, const char *request_id, const char *invo
 ra_result ra_fail(ra_client *client, const char *request_id, const char *invocation_id, const char *xray_cause,
                   const void *body, size_t length, ra_head *head);
 ra_result ra_init_fail(ra_client *client, const char *error_type, const void *body, size_t length, ra_head *head);
+
+/* `next` in two halves, for callers that wait for the descriptor themselves. ra_next_receive blocks only from the
+   answer's first byte on; RA_AGAIN: the idle connection was dead and the request has to be sent again. */
+ra_result ra_next_send(ra_client *client);
+ra_result ra_next_receive(ra_client *client, ra_head *head);
+int ra_descriptor(const ra_client *client); /* of the connection, or -1; changes when it is replaced */
+
+/* A response in pieces: chunked, with the trailers for a late error announced. ra_stream_open sends nothing: the head
+   leaves with the first chunk, so that until then ra_fail is still possible.
+   ra_stream_write sends one chunk (an empty one is left out: it would end the body) and returns when the kernel has
+   all of it: a slow reader makes it wait and nothing here grows. With `wait` false it returns RA_AGAIN instead, and has
+   to be called again with the same bytes. *answered: the server has said what it has to say before the end (413), and
+   what is written from then on is thrown away; close the stream to hear it.
+   ra_stream_close ends the body and reads the answer's head. error_type and error_body (base64) NULL: success. */
+ra_result ra_stream_open(ra_client *client, const char *request_id, const char *invocation_id, const char *content_type);
+ra_result ra_stream_write(ra_client *client, const void *data, size_t length, bool wait, bool *answered);
+ra_result ra_stream_close(ra_client *client, const char *error_type, const char *error_body, ra_head *head);
+bool ra_stream_started(const ra_client *client); /* a byte of the open stream may have left */
 
 /* Bytes that can be read without touching the socket (so that a caller need not prepare for blocking). */
 size_t ra_buffered(const ra_client *client);

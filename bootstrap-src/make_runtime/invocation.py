@@ -1,58 +1,83 @@
-"""Which invocation is under way: its request id, trace id and tenant, for log records and for os.environ.
+"""The invocation under way: who asks, until when, and through which connection the answer goes.
 
-On demand there is one at a time, so they are plain globals, which every thread of the handler sees, and the trace id is
-a real environment variable. With several at a time (isolate() was called) they are context variables, and
-os.environ["_X_AMZN_TRACE_ID"] answers from the one of whoever asks. Refuses to know where they come from.
+Everything that has to know "which invocation is this" (log records, streams, the trace id in the environment) asks
+current(). With one at a time it is the same from every thread, and the trace id is a real environment variable. Once
+isolate() was called there may be several: each runs in a context of its own (PEP 567), and
+os.environ["_X_AMZN_TRACE_ID"] answers from the one of whoever asks. Refuses to know how many there are.
 """
 
 import posix
 import sys
+from _contextvars import ContextVar
 
 from make_runtime import settings
 
 TRACE_ID = '_X_AMZN_TRACE_ID'
 
-_none = (None, None, None)
-_now = _none  # (request id, trace id, tenant id), while there is one at a time
-_here = None  # the context variable that holds the same, once there are several
+_here = ContextVar('make_runtime.invocation', default=None)
+# Where there is one at a time: a thread that a handler starts does not inherit the context.
+_alone = None
+_isolated = False
 
 
-def enter(request_id, trace_id=None, tenant_id=None):
-    """The caller's invocation begins. Called in the context (with several at a time: and for each, in one of its own)
-    in which its handler will run."""
-    global _now
-    if _here is not None:
-        _here.set((request_id, trace_id, tenant_id))
-        return
-    _now = (request_id, trace_id, tenant_id)
-    settings.export(TRACE_ID, trace_id)
+class Invocation:
+    __slots__ = (
+        'status',
+        'body',
+        'content_type',
+        'request_id',
+        'invocation_id',
+        'deadline_ms',
+        'function_arn',
+        'trace_id',
+        'client_context',
+        'cognito_identity',
+        'tenant_id',
+        'client',
+        'stream',
+    )
+
+    def __init__(self, answer, client):
+        """answer: what Client.next() gave. client: the connection that this invocation is answered through."""
+        (
+            self.status,
+            self.body,
+            self.content_type,
+            self.request_id,
+            self.invocation_id,
+            self.deadline_ms,
+            self.function_arn,
+            self.trace_id,
+            self.client_context,
+            self.cognito_identity,
+            self.tenant_id,
+        ) = answer
+        self.client = client
+        self.stream = None
 
 
-def _current():
-    return _now if _here is None else _here.get()
+def current():
+    """The invocation this code runs for, or None (init, or a thread of the function's own among concurrent ones)."""
+    return _here.get() or _alone
 
 
-def request_id():
-    return _current()[0]
-
-
-def trace_id():
-    return _current()[1]
-
-
-def tenant_id():
-    return _current()[2]
+def begin(invocation):
+    """The caller's invocation begins, in the context in which its handler will run."""
+    global _alone
+    _here.set(invocation)
+    if not _isolated:
+        _alone = invocation
+        settings.export(TRACE_ID, invocation.trace_id)
 
 
 def isolate():
     """From here on there may be several invocations at a time in this process. Called once, before the first; before
     the handler is imported, so that no copy of the environment is older than this."""
-    global _here
-    if _here is not None:
+    global _isolated, _alone
+    if _isolated:
         return
-    from _contextvars import ContextVar
-
-    _here = ContextVar('make_runtime_invocation', default=_none)
+    _isolated = True
+    _alone = None
     # os.environ is made of this very dict (os._createenviron), then or already.
     posix.environ = _Environment(posix.environ)
     os = sys.modules.get('os')
@@ -61,6 +86,11 @@ def isolate():
 
 
 _KEY = TRACE_ID.encode()
+
+
+def _trace_id():
+    under_way = current()
+    return None if under_way is None else under_way.trace_id
 
 
 class _Environment(dict):
@@ -74,39 +104,38 @@ class _Environment(dict):
     def __getitem__(self, key):
         if key != _KEY:
             return dict.__getitem__(self, key)
-        value = trace_id()
+        value = _trace_id()
         if value is None:
             raise KeyError(key)
         return value.encode('utf-8', 'surrogateescape')
 
     def __setitem__(self, key, value):
+        under_way = current()
         if key != _KEY:
             dict.__setitem__(self, key, value)
-        else:
-            now = _here.get()
-            _here.set((now[0], value.decode('utf-8', 'surrogateescape'), now[2]))
+        elif under_way is not None:
+            under_way.trace_id = value.decode('utf-8', 'surrogateescape')
 
     def __delitem__(self, key):
         if key != _KEY:
             dict.__delitem__(self, key)
-        elif trace_id() is None:
+        elif _trace_id() is None:
             raise KeyError(key)
         else:
-            now = _here.get()
-            _here.set((now[0], None, now[2]))
+            current().trace_id = None
 
     def __contains__(self, key):
-        return dict.__contains__(self, key) if key != _KEY else trace_id() is not None
+        return dict.__contains__(self, key) if key != _KEY else _trace_id() is not None
 
     def __iter__(self):
         # A list made in one go, because another thread may set a variable meanwhile; os._Environ takes one too.
         keys = [key for key in list(dict.keys(self)) if key != _KEY]
-        if trace_id() is not None:
+        if _trace_id() is not None:
             keys.append(_KEY)
         return iter(keys)
 
     def __len__(self):
-        return dict.__len__(self) - dict.__contains__(self, _KEY) + (trace_id() is not None)
+        return dict.__len__(self) - dict.__contains__(self, _KEY) + (_trace_id() is not None)
 
     def keys(self):
         return list(self)

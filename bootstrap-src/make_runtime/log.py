@@ -49,8 +49,9 @@ def install(logging):
 
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
-            record.aws_request_id = invocation.request_id() or ''
-            record.tenant_id = invocation.tenant_id()
+            under_way = invocation.current()
+            record.aws_request_id = '' if under_way is None else under_way.request_id
+            record.tenant_id = None if under_way is None else under_way.tenant_id
             return True
 
     class JsonFormatter(logging.Formatter):

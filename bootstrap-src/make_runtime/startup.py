@@ -84,13 +84,17 @@ class Shims:
     """A finder that comes last, for modules that the managed runtime has and that code written for it imports: what the
     function ships itself is found before."""
 
-    # Public name to frozen module.
-    FROZEN = {'snapshot_restore_py': 'make_runtime.snapshot_restore_py'}
+    # Public name to frozen module; None is a package with nothing in it.
+    FROZEN = {
+        'snapshot_restore_py': 'make_runtime.snapshot_restore_py',
+        'awslambdaric': None,
+        'awslambdaric.lambda_concurrency_hooks': 'make_runtime.lambda_concurrency_hooks',
+    }
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
         if name in cls.FROZEN:
-            return _frozen_importlib.ModuleSpec(name, cls, origin='frozen')
+            return _frozen_importlib.ModuleSpec(name, cls, origin='frozen', is_package=cls.FROZEN[name] is None)
         return None
 
     @staticmethod
@@ -99,7 +103,9 @@ class Shims:
 
     @classmethod
     def exec_module(cls, module):
-        exec(_imp.get_frozen_object(cls.FROZEN[module.__name__]), module.__dict__)
+        frozen = cls.FROZEN[module.__name__]
+        if frozen is not None:
+            exec(_imp.get_frozen_object(frozen), module.__dict__)
 
 
 class LoggingHook:

@@ -641,6 +641,145 @@ static void test_noise(void)
     }
 }
 
+/* ---- streams ------------------------------------------------------------------------------------------------ */
+
+/* Reads one chunked request to its end (or `limit` bytes of it), then answers. */
+static void *serve_stream(void *context)
+{
+    server *s = context;
+    for (size_t i = 0; i < s->count; i++) {
+        int fd = accept(s->listener, NULL, NULL);
+        if (fd < 0) {
+            break;
+        }
+        s->connections++;
+        s->seen_length = 0;
+        for (;;) {
+            ssize_t n = recv(fd, s->seen + s->seen_length, sizeof s->seen - 1 - s->seen_length, 0);
+            if (n <= 0) {
+                break;
+            }
+            s->seen_length += (size_t)n;
+            s->seen[s->seen_length] = '\0';
+            bool over = strstr(s->seen, "\r\n0\r\n") != NULL && memcmp(s->seen + s->seen_length - 4, "\r\n\r\n", 4) == 0;
+            if (over || s->answers[i].ignore_body) {
+                send_all(fd, s->answers[i].bytes, strlen(s->answers[i].bytes), s->answers[i].cut);
+                break;
+            }
+        }
+        if (s->answers[i].ignore_body) {
+            usleep(20000);
+        }
+        close(fd);
+    }
+    return NULL;
+}
+
+static void start_stream_server(server *s, const answer *answers, size_t count)
+{
+    start_server(s, NULL, 0); /* its thread ends at once: there is nothing to answer */
+    pthread_join(s->thread, NULL);
+    s->answers = answers;
+    s->count = count;
+    pthread_create(&s->thread, NULL, serve_stream, s);
+}
+
+#define ACCEPTED "HTTP/1.1 202 Accepted\r\nContent-Length: 1\r\n\r\nx"
+#define TOO_LARGE "HTTP/1.1 413 Too Large\r\nContent-Length: 1\r\n\r\nx"
+
+static void test_streams(void)
+{
+    static const answer script[] = {{ACCEPTED, 0, 1, true, false}, {TOO_LARGE, 0, 0, true, true}};
+    server s;
+    ra_head head;
+    char body;
+    bool answered = true;
+    current = "stream";
+    start_stream_server(&s, script, 2);
+    ra_client *client = ra_open(address, "test");
+    CHECK(ra_stream_write(client, "x", 1, true, &answered) == RA_BAD_ARGUMENT);
+    CHECK(ra_stream_close(client, NULL, NULL, &head) == RA_IO);
+    CHECK(ra_stream_open(client, "r\r\n", NULL, "a\nb") == RA_BAD_ARGUMENT);
+    CHECK(ra_stream_open(client, "r", "i", "text/plain") == RA_OK);
+    CHECK(!ra_stream_started(client));
+    CHECK(ra_stream_write(client, "", 0, true, &answered) == RA_OK && !answered);
+    CHECK(!ra_stream_started(client));
+    CHECK(ra_stream_write(client, "0123456789abcdef", 16, true, &answered) == RA_OK && !answered);
+    CHECK(ra_stream_started(client));
+    CHECK(ra_stream_write(client, "", 0, true, &answered) == RA_OK && !answered);
+    CHECK(ra_stream_write(client, "z", 1, false, &answered) == RA_OK && !answered);
+    CHECK(ra_stream_close(client, "T.Type", "e30=", &head) == RA_OK);
+    CHECK(head.status == 202 && ra_read_sized(client, &body) == RA_OK && body == 'x');
+    CHECK(!ra_stream_started(client));
+    CHECK(strstr(s.seen, "Transfer-Encoding: chunked\r\n") != NULL);
+    CHECK(strstr(s.seen, "\r\n\r\n10\r\n0123456789abcdef\r\n1\r\nz\r\n0\r\n"
+                         "Lambda-Runtime-Function-Error-Type: T.Type\r\n"
+                         "Lambda-Runtime-Function-Error-Body: e30=\r\n\r\n") != NULL);
+
+    /* The server has closed that connection: the next stream notices before it sends. Then the server answers early,
+       and the rest is thrown away. */
+    current = "stream, early answer";
+    CHECK(ra_stream_open(client, "r", NULL, "text/plain") == RA_OK);
+    static char big[1 << 20];
+    answered = false;
+    for (int i = 0; i < 100 && !answered; i++) {
+        CHECK(ra_stream_write(client, big, sizeof big, true, &answered) == RA_OK);
+    }
+    CHECK(answered);
+    CHECK(ra_stream_write(client, big, sizeof big, true, &answered) == RA_OK && answered);
+    ra_result result = ra_stream_close(client, NULL, NULL, &head);
+    CHECK(result == RA_CLOSED || (result == RA_OK && head.status == 413));
+    stop_server(&s, client);
+    CHECK(s.connections == 2);
+}
+
+/* A reader that does not read: without `wait` the writer gets RA_AGAIN, and the chunk can only be gone on with. */
+static void test_stream_that_would_block(void)
+{
+    static char big[8 << 20];
+    server s;
+    ra_head head;
+    bool answered;
+    current = "stream that would block";
+    start_server(&s, NULL, 0);
+    ra_client *client = ra_open(address, "test");
+    CHECK(ra_stream_open(client, "r", NULL, "text/plain") == RA_OK);
+    ra_result result = RA_OK;
+    for (int i = 0; i < 100 && result == RA_OK; i++) {
+        result = ra_stream_write(client, big, sizeof big, false, &answered);
+    }
+    CHECK(result == RA_AGAIN && !answered);
+    CHECK(ra_stream_write(client, big, 5, false, &answered) == RA_BAD_ARGUMENT);
+    CHECK(ra_stream_write(client, big, sizeof big, false, &answered) == RA_AGAIN);
+    CHECK(ra_stream_close(client, NULL, NULL, &head) == RA_IO);
+    CHECK(ra_stream_open(client, "r", NULL, "text/plain") == RA_OK); /* and a new connection after it */
+    stop_server(&s, client);
+}
+
+static void test_next_in_two_halves(void)
+{
+    static const answer script[] = {{SMALL, 0, 1, true, false}, {SMALL, 0, 0, false, false}};
+    server s;
+    ra_head head;
+    char body;
+    current = "next in two halves";
+    start_server(&s, script, 2);
+    ra_client *client = ra_open(address, "test");
+    CHECK(ra_descriptor(client) == -1);
+    CHECK(ra_next_receive(client, &head) == RA_AGAIN);
+    CHECK(ra_next_send(client) == RA_OK && ra_descriptor(client) >= 0);
+    CHECK(ra_next_receive(client, &head) == RA_OK && head.status == 200);
+    CHECK(ra_read_sized(client, &body) == RA_OK && body == 'x');
+    usleep(20000); /* the connection is being closed */
+    CHECK(ra_next_send(client) == RA_OK);
+    CHECK(ra_next_receive(client, &head) == RA_AGAIN);
+    CHECK(ra_next_send(client) == RA_OK);
+    CHECK(ra_next_receive(client, &head) == RA_OK);
+    CHECK(ra_read_sized(client, &body) == RA_OK && body == 'x');
+    stop_server(&s, client);
+    CHECK(s.connections == 2);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -655,6 +794,9 @@ int main(void)
     test_wake_descriptor();
     test_addresses();
     test_noise();
+    test_streams();
+    test_stream_that_would_block();
+    test_next_in_two_halves();
     printf("%d passed, %d failed\n", passed, failures);
     return failures == 0 ? 0 : 1;
 }

@@ -210,10 +210,9 @@ describe.each(runtimes)('on CPython $version', (built) => {
       const { posts } = await run(built, {
         files: {
           'app.py': [
-            'async def later(): pass',
             'def handler(event, context):',
             '    if event == 1: return object()',
-            '    if event == 2: return later()',
+            '    if event == 2: return iter([])',
             '    if event == 3: return "\\ud800"',
           ].join('\n'),
         },
@@ -232,7 +231,7 @@ describe.each(runtimes)('on CPython $version', (built) => {
         'Runtime.UnmarshalError Unable to unmarshal input: Extra data: line 1 column 9 (char 8)',
         'Runtime.UnmarshalError Unable to unmarshal input: Expecting value: line 1 column 1 (char 0)',
         'Runtime.MarshalError Unable to marshal response: Object of type object is not JSON serializable',
-        'Runtime.MarshalError Unable to marshal response: Object of type coroutine is not JSON serializable',
+        'Runtime.MarshalError Unable to marshal response: Object of type list_iterator is not JSON serializable',
         expect.stringMatching(/^Runtime.LambdaContextUnmarshalError Unable to parse Client Context JSON: Expecting/),
         expect.stringMatching(/^Runtime.LambdaContextUnmarshalError Unable to parse Cognito Identity JSON: Expecting/),
       ]);

@@ -1,0 +1,291 @@
+"""Lambda Managed Instances: N invocations at once, as processes, threads or an event loop, or a mixture.
+
+Decides how many pollers there are and where they live, forks, and looks after the forked. What one invocation is
+(loop.py, asynchronous.py) does not change. Imported only where AWS_LAMBDA_MAX_CONCURRENCY is set.
+"""
+
+import gc
+import posix
+import sys
+from _contextvars import copy_context
+
+import _runtime_api
+import _signal
+from make_runtime import invocation, loop, settings
+
+POLLERS_MAX = 10_000  # more queued polls than that and the platform answers 500 (Runtime.TooManyIdleRuntimes)
+FUTILE_MAX = 5  # worker processes in a row that ended before they got an invocation
+SLOT = 512  # bytes a poller has in the memory it shares with the supervisor
+
+
+def run(client, function, limit):
+    """Never returns. client: a connection nothing was asked on yet. limit: AWS_LAMBDA_MAX_CONCURRENCY as it is."""
+    loop.patient = True
+    total = _number(limit)
+    processes = _processes(function, total)
+    if processes == 1:
+        _poll(function, total, client)
+    try:
+        for hook, arguments, keywords in _hooks():
+            hook(*arguments, **keywords)
+    except Exception as error:
+        from make_runtime.fault import Fault
+
+        loop.report_init_error(client, Fault('Runtime.PreForkError', str(error)), True)
+        raise SystemExit(1) from None
+    del client  # every worker has connections of its own
+    Supervisor(function, total, processes).run()
+
+
+def _hooks():
+    """(function, arguments, keywords) of every pre-fork hook, also from a client that the function brought itself."""
+    registry = sys.modules.get('awslambdaric.lambda_concurrency_hooks')
+    for hook in registry.get_pre_fork() if registry is not None else []:
+        yield hook if isinstance(hook, tuple) else (hook, (), {})
+
+
+def _number(limit):
+    try:
+        return min(max(int(limit), 1), POLLERS_MAX)
+    except ValueError:
+        loop.complain('AWS_LAMBDA_MAX_CONCURRENCY is not a number: %s' % limit)
+        return 1
+
+
+def _processes(function, total):
+    """How many processes share `total` pollers."""
+    mode = (settings.variable('AWS_LAMBDA_CONCURRENCY_MODE') or 'auto').strip().lower()
+    if mode in ('thread', 'threads'):
+        return 1
+    if mode in ('process', 'processes'):
+        return total
+    if mode == 'hybrid':
+        return min(cpus(), total)
+    if mode != 'auto':
+        loop.complain('AWS_LAMBDA_CONCURRENCY_MODE is not auto, thread, process or hybrid: %s' % mode)
+    has_gil = getattr(sys, '_is_gil_enabled', bool)  # asked now: importing the handler may have turned it on
+    return total if (has_gil is bool or has_gil()) and not loop.is_async(function) else 1
+
+
+def cpus():
+    """vCPUs of this environment, from the cgroup's quota as AWS's client counts them."""
+    try:
+        with open('/sys/fs/cgroup/cpu.max') as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return 1
+    if quota == 'max':
+        return len(posix.sched_getaffinity(0))
+    return max(1, -(-int(quota) // int(period)))
+
+
+# ---- within one process -----------------------------------------------------------------------------------------
+
+
+def _poll(function, count, client, slots=None):
+    """Never returns: `count` pollers in this process."""
+    clients = [client] + [loop.connection() for _ in range(count - 1)]
+    if count > 1:
+        loop.together = True
+        invocation.isolate()
+    if slots is not None:
+        clients = [Noting(client, slot) for client, slot in zip(clients, slots)]
+    if loop.is_async(function):
+        from make_runtime import asynchronous
+
+        asynchronous.run(function, clients)
+    if count == 1:
+        while True:
+            loop.serve(client := clients[0], function, loop.poll(client))
+    # Before any thread is there: whichever thread imports it first is its main thread for ever.
+    import threading
+
+    threads = []
+    for one in clients:
+        thread = threading.Thread(target=_poll_in_thread, args=(function, one), name='invocations', daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # out of threads or memory: fewer are better than none
+            loop.complain('only %d of %d invocations at once: %s' % (len(threads), count, error))
+            break
+        threads.append(thread)
+    # The main thread waits here, where signal handlers of the function can run in it.
+    for thread in threads:
+        thread.join()
+    raise SystemExit(1)  # every poller has lost the Runtime API, and said so
+
+
+def _poll_in_thread(function, client):
+    at_start = copy_context()  # of a new thread: empty, unless the interpreter lets threads inherit theirs
+    while True:
+        # A fresh one each time: what an invocation sets in its context is gone with it.
+        at_start.copy().run(loop.serve, client, function, loop.poll(client))
+
+
+class Noting:
+    """A client that writes down, in memory shared with the supervisor, which invocation it has taken. So a process
+    that is killed does not leave a caller waiting for the timeout."""
+
+    def __init__(self, client, slot):
+        self._client = client
+        self._slot = slot
+        self.respond = client.respond
+        self.fail = client.fail
+        self.fileno = client.fileno
+        self.next_send = client.next_send
+        self.stream_open = client.stream_open
+        self.stream_write = client.stream_write
+        self.stream_close = client.stream_close
+
+    @property
+    def stream_started(self):
+        return self._client.stream_started
+
+    def next(self):
+        self._slot.clear()
+        return self._noted(self._client.next())
+
+    def next_receive(self):
+        self._slot.clear()
+        answer = self._client.next_receive()
+        return answer if answer is None else self._noted(answer)
+
+    def _noted(self, answer):
+        if answer[0] == 200 and answer[3] is not None:
+            self._slot.take(answer[3], answer[4])
+        return answer
+
+
+class Slot:
+    """SLOT bytes of the shared memory: [0] 1 once an invocation was taken ever; [1] 1 while one is under way; then
+    its ids, each ended by a NUL."""
+
+    def __init__(self, memory, number):
+        self._memory = memory
+        self._at = number * SLOT
+
+    def reset(self):
+        self._memory[self._at : self._at + 2] = b'\0\0'
+
+    def take(self, request_id, invocation_id):
+        ids = b'%s\0%s\0' % (request_id.encode(), (invocation_id or '').encode())
+        if len(ids) <= SLOT - 2:
+            self._memory[self._at + 2 : self._at + 2 + len(ids)] = ids
+            self._memory[self._at : self._at + 2] = b'\1\1'
+
+    def clear(self):
+        self._memory[self._at + 1] = 0
+
+    def ever(self):
+        return self._memory[self._at] == 1
+
+    def under_way(self):
+        """(request id, invocation id or None), or None."""
+        if self._memory[self._at + 1] == 0:
+            return None
+        request_id, invocation_id, _ = self._memory[self._at + 2 : self._at + SLOT].split(b'\0', 2)
+        return request_id.decode(), invocation_id.decode() or None
+
+
+# ---- several processes ------------------------------------------------------------------------------------------
+
+
+class Supervisor:
+    """The process that imported the handler. It takes no invocation: it forks workers, which share its memory
+    copy-on-write, and forks another when one dies."""
+
+    def __init__(self, function, total, processes):
+        import mmap
+
+        memory = mmap.mmap(-1, total * SLOT)
+        slots = [Slot(memory, number) for number in range(total)]
+        self.function = function
+        # As even as can be: 10 pollers in 4 processes are 3, 3, 2, 2.
+        self.shares = [slots[number::processes] for number in range(processes)]
+        self.workers = {}  # pid -> its share of the slots
+        self.futile = 0
+        self.stopping = False
+
+    def run(self):
+        theirs = _signal.getsignal(_signal.SIGTERM)
+        # What is there now stays for ever: the collector must not touch, and so copy, the pages that workers share.
+        gc.freeze()
+        _signal.signal(_signal.SIGTERM, self.pass_on)
+        for share in self.shares:
+            if not self.fork(share, theirs):
+                break
+        while self.workers:
+            pid, status = posix.waitpid(-1, 0)
+            share = self.workers.pop(pid, None)
+            if share is None:
+                continue  # a process that the function started while it was imported
+            self.bury(pid, status, share)
+            if self.stopping:
+                continue
+            if self.futile > FUTILE_MAX:
+                loop.give_up('worker processes end before they get an invocation')
+            self.fork(share, theirs)
+        if self.stopping:
+            _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+            posix.kill(posix.getpid(), _signal.SIGTERM)
+        raise SystemExit(1)
+
+    def fork(self, share, theirs):
+        """In the worker, never returns. False: there can be no more processes."""
+        for slot in share:
+            slot.reset()
+        loop.flush()  # what is in a buffer now would be written by both
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
+        try:
+            pid = posix.fork()
+            if pid == 0:
+                self.workers.clear()
+                _signal.signal(_signal.SIGTERM, theirs if theirs is not None else _signal.SIG_DFL)
+        except OSError as error:
+            loop.complain('only %d worker processes: %s' % (len(self.workers), error))
+            return False
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGTERM,))
+        if pid == 0:
+            _runtime_api.die_with_parent()
+            _poll(self.function, len(share), loop.connection(), share)
+        self.workers[pid] = share
+        return True
+
+    def pass_on(self, number, frame):
+        """The platform tells the process that it started; the invocations are in the others."""
+        self.stopping = True
+        for pid in list(self.workers):
+            try:
+                posix.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def bury(self, pid, status, share):
+        """A worker has ended, or was killed. Its invocations are answered in its place."""
+        if posix.WIFSIGNALED(status):
+            how = 'signal %d' % posix.WTERMSIG(status)
+        else:
+            how = 'exit status %d' % posix.WEXITSTATUS(status)
+        if not self.stopping:
+            loop.complain('worker process %d has ended: %s' % (pid, how))
+        self.futile = 0 if any(slot.ever() for slot in share) else self.futile + 1
+        for slot in share:
+            lost = slot.under_way()
+            slot.clear()
+            if lost is not None:
+                self.report(lost, how)
+
+    def report(self, lost, how):
+        from make_runtime import fault
+
+        request_id, invocation_id = lost
+        error = fault.Fault(
+            'Runtime.ExitError', 'RequestId: %s Error: Runtime exited with error: %s' % (request_id, how)
+        )
+        described, cause = fault.describe(error, request_id)
+        fault.write(described)
+        loop.flush()
+        client = loop.connection()  # for this once: workers forked later must not find a connection in use
+        answer = loop.send(client.fail, request_id, invocation_id, fault.cause_header(cause), fault.body(described))
+        loop.react(answer, 'the error')
