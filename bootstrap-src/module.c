@@ -1,6 +1,6 @@
 /* The extension module `_runtime_api`: what the Python policy sees of the C side.
  *
- * Joins runtime_api.c (sockets, no Python) and json_encode.c (Python, no sockets). Refuses to decide anything: what a
+ * Joins runtime_api.c (sockets, no Python), json_encode.c and json_decode.c (Python, no sockets). Refuses to decide anything: what a
  * status means, what is logged and when the process ends is policy (make_runtime/loop.py).
  */
 #define PY_SSIZE_T_CLEAN
@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "json_decode.h"
 #include "json_encode.h"
 #include "runtime_api.h"
 
@@ -530,6 +531,19 @@ static PyObject *module_encode(PyObject *Py_UNUSED(module), PyObject *arguments)
     return json_encode(value, ensure_ascii != 0);
 }
 
+PyDoc_STRVAR(decode_doc, "decode(str or bytes) -> value\n\n"
+                         "json.loads of UTF-8, or ValueError without a reason: json.loads knows it.");
+
+static PyObject *module_decode(PyObject *Py_UNUSED(module), PyObject *text)
+{
+    Py_ssize_t length = 0;
+    if (PyBytes_Check(text)) {
+        return json_decode(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text));
+    }
+    const char *utf8 = PyUnicode_AsUTF8AndSize(text, &length); /* TypeError for what is not str */
+    return utf8 == NULL ? NULL : json_decode(utf8, length);
+}
+
 PyDoc_STRVAR(die_with_parent_doc, "die_with_parent()\n\nMakes the kernel kill this process when its parent is gone.");
 
 static PyObject *module_die_with_parent(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
@@ -540,6 +554,7 @@ static PyObject *module_die_with_parent(PyObject *Py_UNUSED(module), PyObject *P
 
 static PyMethodDef module_methods[] = {
     {"encode", module_encode, METH_VARARGS, encode_doc},
+    {"decode", module_decode, METH_O, decode_doc},
     {"die_with_parent", module_die_with_parent, METH_NOARGS, die_with_parent_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -593,7 +608,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_runtime_api",
-    .m_doc = "Client of the Lambda Runtime API and JSON encoder of make-runtime's bootstrap.",
+    .m_doc = "Client of the Lambda Runtime API and JSON codec of make-runtime's bootstrap.",
     .m_size = sizeof(module_state),
     .m_methods = module_methods,
     .m_slots = module_slots,

@@ -1,4 +1,4 @@
-"""JSON in and out, without the `json` package: its C scanner is used directly, and the encoder is our own (C).
+"""JSON in and out, without the `json` package: decoder and encoder are our own (C).
 
 Agrees with json.loads and json.dumps; where they raise, what they raise is raised.
 """
@@ -8,44 +8,17 @@ from make_runtime import settings
 
 JSON = 'application/json'
 BINARY = 'application/unknown'
-WHITESPACE = ' \t\n\r'
-
-
-class _Rules:
-    """What json.JSONDecoder() would hand to the scanner."""
-
-    strict = True
-    object_hook = None
-    object_pairs_hook = None
-    array_hook = None  # 3.15
-    parse_float = float
-    parse_int = int
-    parse_constant = {'-Infinity': float('-inf'), 'Infinity': float('inf'), 'NaN': float('nan')}.__getitem__
-
-
-try:
-    from _json import make_scanner
-
-    _scan = make_scanner(_Rules)
-except ImportError:  # an interpreter without the accelerator
-    _scan = None
 
 
 def decode(text):
-    """json.loads of str or of UTF-8 bytes."""
-    if _scan is not None:
-        try:
-            source = text if isinstance(text, str) else str(text, 'utf-8')
-            start = len(source) - len(source.lstrip(WHITESPACE)) if source[:1] in WHITESPACE else 0
-            value, end = _scan(source, start)
-            if end == len(source) or not source[end:].strip(WHITESPACE):
-                return value
-        except (ValueError, StopIteration):
-            pass
-    # Something is wrong with it (or it has a byte order mark): json finds out what, and says it in its own words.
-    import json
+    """json.loads of str or bytes."""
+    try:
+        return _runtime_api.decode(text)
+    except ValueError:
+        # Something is wrong with it (or it has a byte order mark, or is UTF-16): json finds out what, in its own words.
+        import json
 
-    return json.loads(text)
+        return json.loads(text)
 
 
 def encode(value):
