@@ -218,7 +218,11 @@ describe.each(runtimes)('on CPython $version', (built) => {
     await live(built, { files, env: managed(3, 'process') }, async ({ polls, process: child, ended, output }) => {
       await polls(3);
       child.kill('SIGTERM');
+      // A shared libpython before 3.13 does not export what closes the gap between the last look for a signal and the
+      // wait (docs/bootstrap.md, signals); what we link ourselves has it.
+      const again = setInterval(() => child.kill('SIGTERM'), 500);
       expect(await ended).toEqual({ status: null, signal: 'SIGTERM' });
+      clearInterval(again);
       expect(new Set(output.stdout.trim().split('\n')).size).toBe(3);
     });
   });
