@@ -235,6 +235,7 @@ class Supervisor:
         for slot in share:
             slot.reset()
         loop.flush()  # what is in a buffer now would be written by both
+        supervisor = posix.getpid()
         _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
         try:
             pid = posix.fork()
@@ -248,6 +249,8 @@ class Supervisor:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGTERM,))
         if pid == 0:
             _runtime_api.die_with_parent()
+            if posix.getppid() != supervisor:
+                posix._exit(1)  # it died before the kernel knew that we wanted to follow
             _poll(self.function, len(share), loop.connection(), share)
         self.workers[pid] = share
         return True
