@@ -84,18 +84,20 @@ static inline const char *plain_end(const char *p, const char *end, bool ascii)
     return p;
 }
 
-static int hex4(const char *p)
+/* Value of four hexadecimal digits, or -1; stops at the NUL behind the end. */
+static inline int hex4(const char *p)
 {
     int value = 0;
     for (int i = 0; i < 4; i++) {
-        int digit = p[i] >= '0' && p[i] <= '9'   ? p[i] - '0'
-                    : p[i] >= 'a' && p[i] <= 'f' ? p[i] - 'a' + 10
-                    : p[i] >= 'A' && p[i] <= 'F' ? p[i] - 'A' + 10
-                                                 : -1;
-        if (digit < 0) {
-            return -1; /* also at the NUL behind the end: nothing is read past it */
+        unsigned ch = (unsigned char)p[i], digit = ch - '0';
+        if (digit > 9) {
+            digit = (ch | 0x20) - 'a';
+            if (digit > 5) {
+                return -1;
+            }
+            digit += 10;
         }
-        value = value * 16 + digit;
+        value = value * 16 + (int)digit;
     }
     return value;
 }
@@ -131,7 +133,11 @@ static const char *closing_quote(const char *p, const char *end)
         if (*p == '"') {
             return p;
         }
-        p += p + 1 < end ? 2 : 1; /* a backslash and what it escapes */
+        /* Text that is all escapes is common (json.dumps): whole ones at a time. One that is cut short by the quote is
+           no escape, and is refused when it is undone. */
+        while (*p == '\\') {
+            p += end - p >= 6 && p[1] == 'u' ? 6 : end - p >= 2 ? 2 : 1;
+        }
     }
 }
 
@@ -142,22 +148,26 @@ static PyObject *unescaped(reader *r, const char *from, const char *close)
         return NULL;
     }
     while (from < close) {
-        const char *slash = memchr(from, '\\', (size_t)(close - from));
-        size_t run = (size_t)((slash != NULL ? slash : close) - from);
-        memcpy(to, from, run);
-        to += run;
-        if (slash == NULL) {
-            break;
+        if (*from != '\\') {
+            const char *slash = memchr(from, '\\', (size_t)(close - from));
+            size_t run = (size_t)((slash != NULL ? slash : close) - from);
+            memcpy(to, from, run);
+            to += run;
+            from += run;
+            continue;
         }
-        static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-        char kind = slash[1];
-        const char *known = kind == '\0' ? NULL : strchr(letters, kind);
-        from = slash + 2;
-        if (known != NULL) {
+        char kind = from[1];
+        from += 2;
+        if (kind != 'u') {
+            static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+            const char *known = kind == '\0' ? NULL : strchr(letters, kind);
+            if (known == NULL) {
+                return refuse();
+            }
             *to++ = meant[known - letters];
             continue;
         }
-        int ch = kind == 'u' ? hex4(from) : -1;
+        int ch = hex4(from);
         if (ch < 0) {
             return refuse();
         }
