@@ -272,6 +272,14 @@ static int write_bytes(writer *w, PyObject *bytes)
     return result;
 }
 
+/* As `type(value).__name__`: tp_name of a static type has its module in front. */
+static const char *type_name(PyObject *value)
+{
+    const char *name = Py_TYPE(value)->tp_name;
+    const char *dot = strrchr(name, '.');
+    return dot != NULL ? dot + 1 : name;
+}
+
 static int write_key(writer *w, PyObject *key)
 {
     if (PyUnicode_Check(key)) {
@@ -295,7 +303,7 @@ static int write_key(writer *w, PyObject *key)
     } else if (PyLong_Check(key)) {
         result = write_int(w, key);
     } else {
-        PyErr_Format(PyExc_TypeError, "keys must be str, int, float, bool or None, not %.100s", Py_TYPE(key)->tp_name);
+        PyErr_Format(PyExc_TypeError, "keys must be str, int, float, bool or None, not %.100s", type_name(key));
         return -1;
     }
     return result < 0 ? -1 : PUT(w, "\"");
@@ -466,7 +474,7 @@ static int write_as_dict(writer *w, PyObject *value, const frame *outer)
         if (dict == NULL) {
             result = -1;
         } else if (!PyDict_Check(dict)) {
-            PyErr_Format(PyExc_TypeError, "_asdict() must return a dict, not %.100s", Py_TYPE(dict)->tp_name);
+            PyErr_Format(PyExc_TypeError, "_asdict() must return a dict, not %.100s", type_name(dict));
             result = -1;
         } else {
             result = write_dict(w, dict, &here);

@@ -251,6 +251,10 @@ class Supervisor:
             _runtime_api.die_with_parent()
             if posix.getppid() != supervisor:
                 posix._exit(1)  # it died before the kernel knew that we wanted to follow
+            if settings.log_socket:  # connections of its own, so that lines of different workers do not mix
+                from make_runtime import sink
+
+                sink.connect_output(settings.log_socket)
             _poll(self.function, len(share), loop.connection(), share)
         self.workers[pid] = share
         return True

@@ -248,7 +248,7 @@ def react(answer, what):
 
 
 def _refusal(status, body):
-    return 'status %d, %s' % (status, body[:1024].decode('utf-8', 'replace'))
+    return 'status %d, %s' % (status, body[:1024].decode('utf-8', 'replace').strip())
 
 
 def complain(message):

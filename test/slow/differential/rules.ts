@@ -1,0 +1,516 @@
+// The known differences, each of a row of docs/differences.md, and what exactly they are: a wording is another text for
+// the same thing, anywhere; a behaviour is what happens in named cases. Whatever no rule explains is a fault.
+import type { Aspect, Runtime } from './case.ts';
+import type { Difference } from './compare.ts';
+
+interface Wording {
+  readonly row: string;
+  /** Applies only where both have something to replace: that only one has it would be another difference. */
+  readonly both?: true;
+  /** Replacements that make both texts one; `there` in what AWS's client did, `here` in what ours did. */
+  readonly there?: ReadonlyArray<readonly [RegExp, string]>;
+  readonly here?: ReadonlyArray<readonly [RegExp, string]>;
+}
+
+interface Behaviour {
+  readonly row: string;
+  /** Which cases. */
+  readonly cases: RegExp;
+  readonly on?: (runtime: Runtime) => boolean;
+  /** What each aspect that differs looks like on either side. */
+  readonly aspects: Partial<Record<Aspect, readonly [there: RegExp, here: RegExp]>>;
+}
+
+// One frame of a traceback that is the runtime's own: as a traceback prints it, as it is in the text log, in the error
+// JSON, and in the X-Ray cause.
+const OWN = '(?:<client>|<managed>|<frozen make_runtime)';
+/** @param file pattern of the file, or of its beginning when `rest` does not start with the quote that ends it */
+const frames = (file: string, rest = ''): Array<readonly [RegExp, string]> => [
+  [new RegExp(`^ {2}File "${file}${rest}[^\\n]*\\n(?: {4}[^\\n]*\\n)*`, 'gm'), ''],
+  [new RegExp(`\\r\\u00a0\\u00a0File "${file}${rest}[^\\r\\n]*(?:\\r\\u00a0{4}[^\\r\\n]*)*`, 'g'), ''],
+  [new RegExp(`(?:, )?" {2}File \\\\"${file}${rest.replace('"', '\\\\"')}(?:[^"\\\\]|\\\\.)*"`, 'g'), ''],
+  [new RegExp(`^(?:frame|path) ${file}[^\\n]*\\n`, 'gm'), ''],
+];
+
+const wordings: readonly Wording[] = [
+  {
+    row: 'json-words',
+    there: [
+      [/enclosed in double quotes or '}'/g, 'enclosed in double quotes'],
+      [/(Extra data: line \d+ column \d+) - line \d+ column \d+ \(char (\d+) - \d+\)/g, '$1 (char $2)'],
+      [/Invalid (\\+)X escape sequence 'x': line 1 column 3 \(char 2\)/g, 'Invalid $1escape: line 1 column 2 (char 1)'],
+      [/Invalid control character '\\+x01' at/g, 'Invalid control character at'],
+      [/decoding a JSON array from a string/g, 'decoding a JSON array from a unicode string'],
+      [
+        /Illegal trailing comma before end of array: line 1 column 6 \(char 5\)/g,
+        'Expecting value: line 1 column 8 (char 7)',
+      ],
+      [/depth exceeded while calling a Python object/g, 'depth exceeded while encoding a JSON object'],
+    ],
+  },
+  {
+    row: 'init-error-content-type',
+    here: [[/^content-type: application\/json\n(?=lambda-runtime-function-error-type: )/g, '']],
+  },
+  { row: 'importlib-frame', there: frames('<library>/importlib/__init__.py', '", line \\d+, in import_module') },
+  {
+    row: 'own-frames',
+    both: true,
+    there: frames(OWN),
+    here: [...frames(OWN), ...frames('<library>/json/__init__.py', '", line \\d+, in dumps')],
+  },
+];
+
+const EXIT = /^exit 1$/;
+const WAITING = /^waiting for next$/;
+const NOTHING = /^\u2016*$/;
+const ANY = /^/;
+const SCANNER = /_json\.Scanner object at <address>> returned NULL without setting an exception/;
+/** Our one line on stderr about an answer, against a traceback there. */
+const COMPLAINT = /^\u2016*LAMBDA_RUNTIME [^\n]*\n+\u2016*$/;
+const TRACEBACK = /Traceback \(most recent call last\):\n[\s\S]*\n\S*(?:Error|Exception|RemoteDisconnected)[\s\S]*$/;
+const CLIENT_LOG = /\[ERROR\] \[<time>\] LAMBDA_RUNTIME Failed to /;
+const NO_CLIENT_LOG = /^(?:(?!LAMBDA_RUNTIME)[\s\S])*$/;
+
+/** In the requests: exactly these, by their last words. */
+const asked = (words: string): RegExp =>
+  new RegExp(
+    `^${words
+      .split(' ')
+      .map((word) => `(?:GET|POST) [^\\n]*/${word}`)
+      .join('\\n')}$`,
+  );
+
+const SINCE_12 = ({ minor }: Runtime): boolean => minor >= 12;
+
+const dies = (row: string, cases: RegExp, more: Behaviour['aspects'] = {}, on = (_: Runtime) => true): Behaviour => ({
+  row,
+  cases,
+  on,
+  aspects: {
+    requests: [/\/next$/, /\/next$/],
+    status: [EXIT, WAITING],
+    stderr: [TRACEBACK, NOTHING],
+    ...more,
+  },
+});
+
+const behaviours: readonly Behaviour[] = [
+  // JSON
+  {
+    row: 'event-nan',
+    cases: /^event: (?:NaN|infinities)$/,
+    aspects: {
+      requests: [asked('next error next'), asked('next response next')],
+      stdout: [/Runtime\.UnmarshalError: Unable to unmarshal input: Expecting value/, NOTHING],
+      '#2 cause': [/^in /, /^absent$/],
+      '#2 body': [/"Runtime\.UnmarshalError"/, /^\["(?:float", "nan"|list", "\[inf, -inf\]")\]$/],
+    },
+  },
+  {
+    row: 'event-utf-16',
+    cases: /^event: UTF-16$/,
+    aspects: {
+      requests: [asked('next error next'), asked('next response next')],
+      stdout: [/Runtime\.UnmarshalError/, NOTHING],
+      '#2 cause': [/^in /, /^absent$/],
+      '#2 body': [/"Runtime\.UnmarshalError"/, /^\["dict", "\{'a': 1\}"\]$/],
+    },
+  },
+  {
+    row: 'no-content-type',
+    cases: /^event: content type: (?:none|empty)$/,
+    aspects: { requests: [asked('next'), asked('next response next')], status: [/^SIGSEGV$/, WAITING] },
+  },
+  dies(
+    'result-surrogate',
+    /^result: a (?:lone surrogate|surrogate pair in two halves)$/,
+    {
+      requests: [asked('next'), asked('next error next')],
+      stdout: [NOTHING, /Runtime\.MarshalError: Unable to marshal response: 'utf-8' codec/],
+    },
+    SINCE_12,
+  ),
+  {
+    row: 'key-type-name',
+    cases: /^result: a Decimal key$/,
+    aspects: {
+      stdout: [/, not Decimal\r/, /, not decimal\.Decimal\r/],
+      '#2 cause': [/, not Decimal"/, /, not decimal\.Decimal"/],
+      '#2 body': [/, not Decimal"/, /, not decimal\.Decimal"/],
+    },
+  },
+  {
+    row: 'never-awaited',
+    cases: /^result: a coroutine function as the handler$/,
+    aspects: {
+      stderr: [
+        /<client>\/awslambdaric\/bootstrap\.py:\d+: RuntimeWarning: coroutine 'handler' was never awaited/,
+        /<frozen make_runtime\.loop>:\d+: RuntimeWarning: coroutine 'handler' was never awaited/,
+      ],
+    },
+  },
+  {
+    row: 'json-scanner',
+    cases: /^(?:event|context|error): /,
+    on: ({ minor }) => minor <= 11,
+    aspects: {
+      stdout: [/Unmarshal/, SCANNER],
+      '#2 cause': [/^LambdaValidationError/m, SCANNER],
+      '#2 body': [/Unmarshal/, SCANNER],
+      '#4 cause': [/^LambdaValidationError/m, SCANNER],
+      '#4 body': [/Unmarshal/, SCANNER],
+    },
+  },
+  // Context
+  {
+    row: 'bad-deadline',
+    cases: /^context: an empty deadline$/,
+    aspects: {
+      requests: [asked('next'), asked('next response next')],
+      status: [/^SIGABRT$/, WAITING],
+      stderr: [/Assertion `ms > 0' failed/, NOTHING],
+    },
+  },
+  {
+    row: 'bad-deadline',
+    cases: /^context: a deadline that is no number$/,
+    aspects: {
+      requests: [asked('next'), asked('next error next')],
+      status: [/^SIGABRT$/, WAITING],
+      stdout: [NOTHING, /ValueError: invalid literal for int\(\)/],
+      stderr: [/Assertion `ms > 0' failed/, NOTHING],
+    },
+  },
+  {
+    row: 'no-function-arn',
+    cases: /^context: (?:no|an empty) function ARN$/,
+    aspects: { '#2 body': [/invoked_function_arn=,/, /invoked_function_arn=None,/] },
+  },
+  {
+    row: 'complaints',
+    cases: /^context: no request id$/,
+    aspects: { stdout: [CLIENT_LOG, NO_CLIENT_LOG], stderr: [TRACEBACK, COMPLAINT] },
+  },
+  {
+    row: 'odd-request-id',
+    cases: /^context: an empty request id$/,
+    aspects: {
+      requests: [asked('next response next'), asked('next')],
+      status: [WAITING, EXIT],
+      stderr: [NOTHING, COMPLAINT],
+    },
+  },
+  dies('odd-request-id', /^context: a request id with a slash and a space$/),
+  {
+    row: 'context-environment',
+    cases: /^context: the handler changes the environment of the context$/,
+    aspects: { '#4 body': [/^"changed"$/, /^"f"$/] },
+  },
+  // Answers
+  {
+    row: 'refused-posts',
+    cases: /^answer: (?:response|error) answered with (?:400 (?:InvalidR|T)|404|410|413|429)/,
+    aspects: {
+      requests: [asked('next (?:response|error)'), asked('next (?:response|error) next (?:response|error) next')],
+      status: [EXIT, WAITING],
+      stdout: [CLIENT_LOG, NO_CLIENT_LOG],
+      stderr: [TRACEBACK, COMPLAINT],
+    },
+  },
+  {
+    row: 'headers-too-large',
+    cases: /^answer: error answered with 431$/,
+    aspects: {
+      requests: [asked('next error'), asked('next error error next error next')],
+      status: [EXIT, WAITING],
+      stdout: [CLIENT_LOG, NO_CLIENT_LOG],
+      stderr: [TRACEBACK, NOTHING],
+    },
+  },
+  {
+    row: 'complaints',
+    cases: /^answer: (?:response|error) answered with (?:400 InvalidF|403|50\d)/,
+    aspects: { stdout: [CLIENT_LOG, NO_CLIENT_LOG], stderr: [TRACEBACK, COMPLAINT] },
+  },
+  {
+    row: 'complaints',
+    cases: /^answer: next(?: answered with|: (?:dropped|no HTTP|a status that|a chunk size))/,
+    aspects: { stdout: [CLIENT_LOG, NO_CLIENT_LOG], stderr: [TRACEBACK, COMPLAINT] },
+  },
+  {
+    row: 'complaints',
+    cases: /^answer: init error /,
+    aspects: { stderr: [TRACEBACK, COMPLAINT] },
+  },
+  {
+    row: 'repeated-header',
+    cases: /^answer: next: the same header twice$/,
+    aspects: { requests: [/^(?:(?!request-2)[\s\S])*$/, /request-2\/response/] },
+  },
+  {
+    row: 'dropped-posts',
+    cases: /^answer: (?:response|error) dropped before the answer$/,
+    aspects: {
+      requests: [
+        asked('next (?:response|error)'),
+        asked('next (?:response|error) (?:response|error) next (?:response|error) next'),
+      ],
+      status: [EXIT, WAITING],
+      stdout: [NO_CLIENT_LOG, NO_CLIENT_LOG],
+      stderr: [TRACEBACK, NOTHING],
+    },
+  },
+  // Errors
+  dies('error-surrogate', /^error: raises a lone surrogate in the message$/, {
+    requests: [asked('next'), asked('next error next error next')],
+    stdout: [NOTHING, /ValueError: \\ud800/],
+  }),
+  dies('error-str-raises', /^error: raises a __str__ that /, {
+    requests: [asked('next'), asked('next error next error next')],
+    stdout: [NOTHING, /Bad: <exception str\(\) failed>/],
+  }),
+  {
+    row: 'error-str-raises',
+    cases: /^init: fails with a __str__ that raises$/,
+    aspects: {
+      requests: [/^$/, /^POST \S*\/init\/error$/],
+      stdout: [NOTHING, /Bad: <exception str\(\) failed>/],
+      stderr: [TRACEBACK, NOTHING],
+    },
+  },
+  dies('error-no-directory', /^error: raises no working directory$/, {
+    requests: [asked('next'), asked('next error next error next')],
+    stdout: [NOTHING, /ValueError: where/],
+  }),
+  {
+    row: 'stack-depth',
+    cases: /^error: raises endless recursion$/,
+    aspects: {
+      stdout: [/line repeated \d+ more times/, /line repeated \d+ more times/],
+      '#2 cause': [/^RecursionError: /m, /^RecursionError: /m],
+      '#2 body': [/line repeated \d+ more times/, /line repeated \d+ more times/],
+      '#4 cause': [/^RecursionError: /m, /^RecursionError: /m],
+      '#4 body': [/line repeated \d+ more times/, /line repeated \d+ more times/],
+    },
+  },
+  {
+    row: 'cause-size',
+    cases: /^error: raises a message of (?:100 KB|2 MB)$/,
+    aspects: {
+      '#2 cause': [/^(?:in [^\n]*\nValueError: "x{100000}" |absent$)/, /^in [^\n]*\nValueError: "x{8192}" /],
+      '#4 cause': [/^(?:in [^\n]*\nValueError: "x{100000}" |absent$)/, /^in [^\n]*\nValueError: "x{8192}" /],
+    },
+  },
+  // Init
+  {
+    row: 'importlib-frame',
+    cases: /^init: handler (?:\.\/|\/|\.)app\.handler, /,
+    aspects: {
+      stdout: [/importlib\/__init__\.py", line \d+, in import_module/, /<frozen make_runtime\.handler>/],
+      '#1 body': [/importlib\/__init__\.py\\", line \d+, in import_module/, /<frozen make_runtime\.handler>/],
+    },
+  },
+  {
+    row: 'hidden-library',
+    cases: /^init: (?:handler queue\.handler, |files of the task root that hide the library)/,
+    aspects: {
+      requests: [/^$/, asked('next response next')],
+      status: [EXIT, WAITING],
+      stderr: [TRACEBACK, NOTHING],
+    },
+  },
+  {
+    row: 'no-handler',
+    cases: /^init: no handler$/,
+    aspects: { stderr: [/KeyError: '_HANDLER'\n$/, /ValueError: Handler not set\n$/] },
+  },
+  {
+    row: 'init-error-bytes',
+    cases: /^init: fails with a ValueError$/,
+    on: SINCE_12,
+    aspects: { '#1 body': [/^Latin-1 .*"at import é"/, /^\{.*"at import é"/] },
+  },
+  {
+    row: 'search-path',
+    cases: /^init: the search path$/,
+    aspects: {
+      '#2 body': [
+        /^(\["<task>", ("<opt>[^"]*\/site-packages"), "<opt>\/python"), (?:"<opt>\/python", )?\2\]$/,
+        /^\["<task>", (?:"<opt>[^"]*t\/site-packages", )?"<opt>[^"]*\d\/site-packages", "<opt>\/python"\]$/,
+      ],
+    },
+  },
+  {
+    row: 'sitecustomize',
+    cases: /^init: sitecustomize and usercustomize$/,
+    aspects: { '#2 body': [/^\["site"\]$/, /^\[\]$/] },
+  },
+  // Output
+  {
+    row: 'stack-info',
+    cases: /^output: logging stack_info, Text$/,
+    aspects: { stdout: [/Stack \(most recent call last\):\n/, /Stack \(most recent call last\):\n/] },
+  },
+  {
+    row: 'handler-classes',
+    cases: /^output: logging: the root handler, JSON$/,
+    aspects: {
+      '#2 body': [
+        /\["LambdaLoggerHandlerWithFrameType", "Handler",/,
+        /\["LambdaLoggerHandlerWithFrameType", "LambdaLoggerHandler", "Handler",/,
+      ],
+    },
+  },
+  {
+    row: 'telemetry',
+    cases: /^output: telemetry frames/,
+    aspects: {
+      stdout: [ANY, /\[?"?(?:WARNING|INFO)/],
+      telemetry: [/^a55a000[23aef] /, /^$/],
+    },
+  },
+  {
+    row: 'flushing',
+    cases: /^output: prints (?:to both, pieces|from a child process, pieces)$/,
+    aspects: { stdout: [/^\u2016(?:o0 e0 o1 e1|before child)/, /^\u2016(?:o0 o1 o2 e0|child\nbefore)/] },
+  },
+  {
+    row: 'stdout-class',
+    cases: /^output: prints a lone surrogate$/,
+    aspects: {
+      stdout: [/in write\r\u00a0{4}self\.stream\.write/, /^(?:(?!in write)[\s\S])*$/],
+      '#2 cause': [/ write \{\}\n/, /^(?:(?! write )[\s\S])*$/],
+      '#2 body': [/in write\\n {4}self\.stream/, /^(?:(?!in write)[\s\S])*$/],
+      '#4 cause': [/ write \{\}\n/, /^(?:(?! write )[\s\S])*$/],
+      '#4 body': [/in write\\n {4}self\.stream/, /^(?:(?!in write)[\s\S])*$/],
+    },
+  },
+  {
+    row: 'stdout-class',
+    cases: /^output: prints what write returns$/,
+    aspects: { '#2 body': [/^null$/, /^5$/], '#4 body': [/^null$/, /^5$/] },
+  },
+  // The process
+  {
+    row: 'argv',
+    cases: /^process: the function sees sys\.argv$/,
+    aspects: { '#2 body': [/^\["<managed>\/bootstrap\.py"\]$/, /^\["<bootstrap>"\]$/] },
+  },
+  {
+    row: 'flags',
+    cases: /^process: the function sees sys\.flags$/,
+    aspects: {
+      '#2 body': [/\["dont_write_bytecode", 0\].*\["no_site", 0\]/, /\["dont_write_bytecode", 1\].*\["no_site", 1\]/],
+    },
+  },
+  {
+    row: 'interactive-builtins',
+    cases: /^process: the function sees builtins that site adds$/,
+    aspects: { '#2 body': [/^\[true, true, true, true, true, true\]$/, /^\[true, true, true, false, false, false\]$/] },
+  },
+  {
+    row: 'child-pythonpath',
+    cases: /^process: the function sees PYTHONPATH in the environment$/,
+    aspects: { '#2 body': [/^"\/var\/runtime"$/, /^null$/] },
+  },
+  {
+    row: 'main-file',
+    cases: /^process: the function sees __main__$/,
+    aspects: { '#2 body': [/^\["__main__", true\]$/, /^\["__main__", false\]$/] },
+  },
+  {
+    row: 'escaping',
+    cases:
+      /^process: environment (?:AWS_EXECUTION_ENV=(?:AWS_Lambda_Image|AWS_Lambda_python3\.9|own)|without AWS_EXECUTION_ENV)$/,
+    on: SINCE_12,
+    aspects: { '#2 body': [/^"\\u00e9"$/, /^"é"$/], '#4 body': [/"\\u00e9"/, /"é"/] },
+  },
+  {
+    row: 'escaping',
+    cases: /^process: environment AWS_EXECUTION_ENV=AWS_Lambda_python3\.15$/,
+    on: ({ minor }) => minor < 12,
+    aspects: { '#2 body': [/^"é"$/, /^"\\u00e9"$/], '#4 body': [/"é"/, /"\\u00e9"/] },
+  },
+  {
+    row: 'preview-warning',
+    cases: /^process: environment AWS_EXECUTION_ENV=AWS_Lambda_python3\.15$/,
+    aspects: { stdout: [/^\[WARNING\]\S* *.*preview runtime version/, /^(?:(?!preview)[\s\S])*$/] },
+  },
+  {
+    row: 'sigterm',
+    cases: /^process: SIGTERM with (?:a handler|a handler that raises|exit functions)(?:, while waiting for next)?$/,
+    aspects: {
+      status: [/^does not end$/, /^exit [013]$/],
+      stdout: [ANY, /(?:at exit|terminating)\n$/],
+      stderr: [ANY, /ValueError: in the signal handler\n$/],
+    },
+  },
+  {
+    row: 'exec-wrapper',
+    cases: /^process: a wrapper script$/,
+    aspects: { '#2 body': [/^"yes"$/, /^null$/] },
+  },
+  {
+    row: 'snapstart',
+    cases: /^process: (?:initialization type snap-start|(?:a )?SnapStart hook)/,
+    aspects: {
+      requests: [/^(?:GET \S*\/restore\/next\n|POST \S*\/init\/error)/, asked('next response next')],
+      status: [/^exit 6[45]$/, WAITING],
+      stdout: [/ValueError: hooked/, NOTHING],
+      '#1 headers': [/Runtime\.BeforeSnapshotError/, /^$/],
+      '#1 body': [/"hooked"/, /^$/],
+      '#2 headers': [ANY, ANY],
+      '#2 body': [ANY, /^(?:1|\["no module"\])$/],
+      '#3 headers': [/^content-type: application\/json$/, /^$/],
+      '#3 body': [ANY, /^$/],
+    },
+  },
+];
+
+/** What stands behind a row; `cases` is for behaviours. */
+export interface Rule {
+  readonly row: string;
+  readonly cases?: RegExp;
+  readonly on?: (runtime: Runtime) => boolean;
+}
+
+export const rules: readonly Rule[] = [...wordings, ...behaviours];
+
+export interface Explained {
+  /** What no rule explains. */
+  readonly left: readonly Difference[];
+  /** The rules that explained something. */
+  readonly used: ReadonlySet<Rule>;
+}
+
+export function explain(name: string, runtime: Runtime, found: readonly Difference[]): Explained {
+  const used = new Set<Rule>();
+  const left = found.filter((difference) => {
+    const { aspect, there, here } = difference;
+    for (const rule of behaviours) {
+      const { cases, on, aspects } = rule;
+      const patterns = cases.test(name) && (on?.(runtime) ?? true) ? aspects[aspect] : undefined;
+      if (patterns?.[0].test(there) && patterns[1].test(here)) {
+        used.add(rule);
+        return false;
+      }
+    }
+    const applied: Wording[] = [];
+    let one = there;
+    let other = here;
+    for (const wording of wordings) {
+      const rewritten = (text: string, how: Wording['there']) =>
+        (how ?? []).reduce((result, [pattern, replacement]) => result.replace(pattern, replacement), text);
+      const [first, second] = [rewritten(one, wording.there), rewritten(other, wording.here)];
+      const changes = [first !== one, second !== other];
+      if (wording.both ? !changes.every(Boolean) : !changes.some(Boolean)) continue;
+      applied.push(wording);
+      [one, other] = [first, second];
+    }
+    if (one.replaceAll('[, ', '[') !== other.replaceAll('[, ', '[')) return true;
+    for (const wording of applied) used.add(wording);
+    return false;
+  });
+  return { left, used };
+}
