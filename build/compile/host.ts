@@ -64,7 +64,7 @@ export async function probeHost(
     findPackageManager(env),
   ]);
   const toolchain = packageManager?.toolchain ?? [];
-  const tools = ['make', 'tar', 'xz', 'ar', 'ld'];
+  const tools = ['make', 'tar', 'xz', 'ar', 'ld', 'objcopy'];
   const found = await Promise.all(tools.map((tool) => firstLine(tool, ['--version'], env)));
   const missing: Missing[] = tools
     .filter((_, index) => found[index] === undefined)

@@ -82,11 +82,17 @@ function step(name: string, lines: readonly string[]): string {
 // The first -L folder holds nothing but .a files, so that "-lssl" finds the static archive whatever the version of
 // CPython's build system. Pinned libraries built from source will fill the same folder.
 function collectLibraries(plan: Plan): string[] {
-  return plan.libraries.flatMap((library) =>
-    library.archives.map(
-      (archive) => `cp -L "$(\${CC:-cc} -print-file-name=${archive})" "$WORK/lib/${archive}"   # ${library.name}`,
+  return [
+    ...plan.libraries.flatMap((library) =>
+      library.archives.map(
+        (archive) => `cp -L "$(\${CC:-cc} -print-file-name=${archive})" "$WORK/lib/${archive}"   # ${library.name}`,
+      ),
     ),
-  );
+    '# As with our own code: C needs no unwind tables, and what is not there need not be loaded.',
+    'for archive in "$WORK"/lib/*.a; do',
+    '  [ ! -e "$archive" ] || objcopy -R .eh_frame -R .rela.eh_frame "$archive"',
+    'done',
+  ];
 }
 
 function configureCommand(plan: Plan): string {

@@ -82,7 +82,7 @@ test('the host probe and its refusals', async () => {
   const bin = join(dir, 'bin');
   await import('node:fs/promises').then(({ mkdir }) => mkdir(bin));
   const tool = (name: string, text: string) => writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-  for (const name of ['make', 'tar', 'xz', 'ar', 'ld', 'apt-get']) await tool(name, `echo ${name} 1.0`);
+  for (const name of ['make', 'tar', 'xz', 'ar', 'ld', 'objcopy', 'apt-get']) await tool(name, `echo ${name} 1.0`);
   await tool('dpkg-query', 'echo zlib1g-dev 1.2.3; exit 1');
   await tool(
     'cc',
@@ -120,7 +120,7 @@ test('the JIT needs its own LLVM and says so before anything is compiled', async
   const bin = join(dir, 'bin');
   await import('node:fs/promises').then(({ mkdir }) => mkdir(bin));
   const tool = (name: string, text: string) => writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-  for (const name of ['cc', 'make', 'tar', 'xz', 'ar', 'ld']) await tool(name, `echo ${name} 1.0`);
+  for (const name of ['cc', 'make', 'tar', 'xz', 'ar', 'ld', 'objcopy']) await tool(name, `echo ${name} 1.0`);
   await tool('python3', 'echo True');
   await tool('clang', 'echo Debian clang version 19.1.7');
   const env = { PATH: bin };

@@ -21,6 +21,10 @@ cp -L "$(${CC:-cc} -print-file-name=libbz2.a)" "$WORK/lib/libbz2.a"   # bzip2
 cp -L "$(${CC:-cc} -print-file-name=liblzma.a)" "$WORK/lib/liblzma.a"   # xz
 cp -L "$(${CC:-cc} -print-file-name=libuuid.a)" "$WORK/lib/libuuid.a"   # util-linux
 cp -L "$(${CC:-cc} -print-file-name=libz.a)" "$WORK/lib/libz.a"   # zlib
+# As with our own code: C needs no unwind tables, and what is not there need not be loaded.
+for archive in "$WORK"/lib/*.a; do
+  [ ! -e "$archive" ] || objcopy -R .eh_frame -R .rela.eh_frame "$archive"
+done
 
 step configure
 cd "$WORK/build"
