@@ -328,8 +328,7 @@ static PyObject *call_policy(const places *p, const char *handler)
 static int run_lambda(const places *p, int argc, char **argv, bool options)
 {
     start_python(p, argc, argv, options);
-    const char *handler = getenv("_HANDLER");
-    PyObject *result = call_policy(p, handler != NULL && handler[0] != '\0' ? handler : NULL);
+    PyObject *result = call_policy(p, getenv("_HANDLER"));
     int status = 0;
     bool keyboard_interrupt = false;
     if (result == NULL) {

@@ -26,9 +26,9 @@ def install(logging):
             self.log_sink = log_sink
 
         def emit(self, record):
-            # The managed handler has no such guard: there a record that cannot be formatted ends the invocation.
+            # The managed handlers have no such guard: there a record that cannot be formatted ends the invocation.
             try:
-                self.log_sink.log(self.text(record))
+                self.put(record)
             except Exception:
                 self.handleError(record)
 
@@ -38,14 +38,17 @@ def install(logging):
             text = self.format(record)
             return text if text.endswith('\n') or getattr(self.log_sink, 'terminates', True) else text + '\n'
 
-    class LambdaLoggerHandlerWithFrameType(LambdaLoggerHandler):
-        def emit(self, record):
-            try:
-                text = self.text(record)
-                frame_type = getattr(record, '_frame_type', None) or sink.frame_type(sink.TEXT_FRAME, record.levelno)
-                self.log_sink.log(text, frame_type=frame_type)
-            except Exception:
-                self.handleError(record)
+        def put(self, record):
+            self.log_sink.log(self.text(record))
+
+    class LambdaLoggerHandlerWithFrameType(logging.Handler):
+        # Not a subclass of the other one, as it is not there either: code tells them apart by isinstance().
+        __init__, emit, text = LambdaLoggerHandler.__init__, LambdaLoggerHandler.emit, LambdaLoggerHandler.text
+
+        def put(self, record):
+            text = self.text(record)
+            frame_type = getattr(record, '_frame_type', None) or sink.frame_type(sink.TEXT_FRAME, record.levelno)
+            self.log_sink.log(text, frame_type=frame_type)
 
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
@@ -77,7 +80,7 @@ def install(logging):
 def json_record(formatter, record):
     """One line of JSON, with the managed runtime's keys in its order; keys without a value are left out."""
     kind = error = trace = location = None
-    if record.exc_info:
+    if record.exc_info and record.exc_info[0] is not None:
         import traceback
 
         kind = record.exc_info[0].__name__

@@ -8,9 +8,11 @@ interface Wording {
   /** Applies only where both have something to replace: that only one has it would be another difference. */
   readonly both?: true;
   /** Replacements that make both texts one; `there` in what AWS's client did, `here` in what ours did. */
-  readonly there?: ReadonlyArray<readonly [RegExp, string]>;
-  readonly here?: ReadonlyArray<readonly [RegExp, string]>;
+  readonly there?: readonly Rewrite[];
+  readonly here?: readonly Rewrite[];
 }
+
+type Rewrite = readonly [RegExp, string | ((whole: string) => string)];
 
 interface Behaviour {
   readonly row: string;
@@ -21,13 +23,18 @@ interface Behaviour {
   readonly aspects: Partial<Record<Aspect, readonly [there: RegExp, here: RegExp]>>;
 }
 
+// Where a line begins; `^` would also match behind a carriage return.
+const AT_LINE = '(?<![^\\n\\u2016])';
+/** Where a record of the text format begins. */
+const RECORD = `${AT_LINE}\\[(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\\]`;
+
 // One frame of a traceback that is the runtime's own: as a traceback prints it, as it is in the text log, in the error
 // JSON, and in the X-Ray cause.
 const OWN = '(?:<client>|<managed>|<frozen make_runtime)';
 /** @param file pattern of the file, or of its beginning when `rest` does not start with the quote that ends it */
-const frames = (file: string, rest = ''): Array<readonly [RegExp, string]> => [
-  [new RegExp(`^ {2}File "${file}${rest}[^\\n]*\\n(?: {4}[^\\n]*\\n)*`, 'gm'), ''],
-  [new RegExp(`\\r\\u00a0\\u00a0File "${file}${rest}[^\\r\\n]*(?:\\r\\u00a0{4}[^\\r\\n]*)*`, 'g'), ''],
+const frames = (file: string, rest = ''): Rewrite[] => [
+  [new RegExp(`${AT_LINE}[ \\u00a0]{2}File "${file}${rest}[^\\n]*\\n(?:[ \\u00a0]{4}[^\\n]*\\n)*`, 'g'), ''],
+  [new RegExp(`\\r[ \\u00a0]{2}File "${file}${rest}[^\\r\\n]*(?:\\r[ \\u00a0]{4}[^\\r\\n]*)*`, 'g'), ''],
   [new RegExp(`(?:, )?" {2}File \\\\"${file}${rest.replace('"', '\\\\"')}(?:[^"\\\\]|\\\\.)*"`, 'g'), ''],
   [new RegExp(`^(?:frame|path) ${file}[^\\n]*\\n`, 'gm'), ''],
 ];
@@ -52,6 +59,20 @@ const wordings: readonly Wording[] = [
     row: 'init-error-content-type',
     here: [[/^content-type: application\/json\n(?=lambda-runtime-function-error-type: )/g, '']],
   },
+  {
+    row: 'record-lines',
+    there: [
+      [
+        new RegExp(`${RECORD}[\\s\\S]*?(?=\\n?(?:\\u2016|$)|\\n${RECORD})`, 'g'),
+        (record) => record.replace(/\r?\n/g, '\r'),
+      ],
+    ],
+  },
+  { row: 'record-end', there: [[new RegExp(`${RECORD}\\t[^\\n\\u2016]*(?=\\u2016|$)`, 'g'), '$&\n']] },
+  {
+    row: 'hook-frame',
+    there: frames('<client>/awslambdaric/lambda_runtime_hooks_runner\\.py', '", line \\d+, in run_'),
+  },
   { row: 'importlib-frame', there: frames('<library>/importlib/__init__.py', '", line \\d+, in import_module') },
   {
     row: 'own-frames',
@@ -61,13 +82,16 @@ const wordings: readonly Wording[] = [
   },
 ];
 
+const NO_GENERATOR = /Unable to marshal response: Object of type generator is not JSON serializable/;
+const NO_CHUNK = /a chunk of a streamed response must be str or bytes-like, not int/;
+/** What logging's own formatting raised, where that was not caught. */
+const FORMATTING = /<library>\/logging\/__init__\.py/;
 const EXIT = /^exit 1$/;
 const WAITING = /^waiting for next$/;
 const NOTHING = /^\u2016*$/;
 const ANY = /^/;
-const SCANNER = /_json\.Scanner object at <address>> returned NULL without setting an exception/;
 /** Our one line on stderr about an answer, against a traceback there. */
-const COMPLAINT = /^\u2016*LAMBDA_RUNTIME [^\n]*\n+\u2016*$/;
+const COMPLAINT = /^\u2016*LAMBDA_RUNTIME [^\n]*\n\u2016*$/;
 const TRACEBACK = /Traceback \(most recent call last\):\n[\s\S]*\n\S*(?:Error|Exception|RemoteDisconnected)[\s\S]*$/;
 const CLIENT_LOG = /\[ERROR\] \[<time>\] LAMBDA_RUNTIME Failed to /;
 const NO_CLIENT_LOG = /^(?:(?!LAMBDA_RUNTIME)[\s\S])*$/;
@@ -131,35 +155,39 @@ const behaviours: readonly Behaviour[] = [
     },
     SINCE_12,
   ),
+  // Handlers that only ours has
   {
-    row: 'key-type-name',
-    cases: /^result: a Decimal key$/,
-    aspects: {
-      stdout: [/, not Decimal\r/, /, not decimal\.Decimal\r/],
-      '#2 cause': [/, not Decimal"/, /, not decimal\.Decimal"/],
-      '#2 body': [/, not Decimal"/, /, not decimal\.Decimal"/],
-    },
-  },
-  {
-    row: 'never-awaited',
+    row: 'async-handler',
     cases: /^result: a coroutine function as the handler$/,
     aspects: {
-      stderr: [
-        /<client>\/awslambdaric\/bootstrap\.py:\d+: RuntimeWarning: coroutine 'handler' was never awaited/,
-        /<frozen make_runtime\.loop>:\d+: RuntimeWarning: coroutine 'handler' was never awaited/,
-      ],
+      requests: [asked('next error next'), asked('next response next')],
+      stdout: [/Runtime\.MarshalError: Unable to marshal response: Object of type coroutine/, NOTHING],
+      stderr: [/RuntimeWarning: coroutine 'handler' was never awaited/, NOTHING],
+      '#2 cause': [/^in /, /^absent$/],
+      '#2 body': [/"Runtime\.MarshalError"/, /^1$/],
     },
   },
   {
-    row: 'json-scanner',
-    cases: /^(?:event|context|error): /,
-    on: ({ minor }) => minor <= 11,
+    row: 'generators',
+    cases: /^result: a generator(?: expression| function as the handler)?$/,
     aspects: {
-      stdout: [/Unmarshal/, SCANNER],
-      '#2 cause': [/^LambdaValidationError/m, SCANNER],
-      '#2 body': [/Unmarshal/, SCANNER],
-      '#4 cause': [/^LambdaValidationError/m, SCANNER],
-      '#4 body': [/Unmarshal/, SCANNER],
+      stdout: [NO_GENERATOR, NO_CHUNK],
+      '#2 cause': [NO_GENERATOR, NO_CHUNK],
+      '#2 body': [NO_GENERATOR, NO_CHUNK],
+    },
+  },
+  {
+    row: 'generators',
+    cases: /^result: a generator of text$/,
+    aspects: {
+      requests: [asked('next error next'), asked('next response next')],
+      stdout: [NO_GENERATOR, NOTHING],
+      '#2 headers': [
+        /^content-type: application\/json$/,
+        /^content-type: application\/octet-stream\nlambda-runtime-function-response-mode: streaming\ntrailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body$/,
+      ],
+      '#2 cause': [/^in /, /^absent$/],
+      '#2 body': [NO_GENERATOR, /^oneé$/],
     },
   },
   // Context
@@ -341,33 +369,50 @@ const behaviours: readonly Behaviour[] = [
       ],
     },
   },
-  {
-    row: 'sitecustomize',
-    cases: /^init: sitecustomize and usercustomize$/,
-    aspects: { '#2 body': [/^\["site"\]$/, /^\[\]$/] },
-  },
   // Output
   {
-    row: 'stack-info',
-    cases: /^output: logging stack_info, Text$/,
-    aspects: { stdout: [/Stack \(most recent call last\):\n/, /Stack \(most recent call last\):\n/] },
-  },
-  {
-    row: 'handler-classes',
-    cases: /^output: logging: the root handler, JSON$/,
+    row: 'record-end',
+    cases: /^output: logging: a formatter of its own, (?:Text|JSON)$/,
     aspects: {
-      '#2 body': [
-        /\["LambdaLoggerHandlerWithFrameType", "Handler",/,
-        /\["LambdaLoggerHandlerWithFrameType", "LambdaLoggerHandler", "Handler",/,
+      stdout: [
+        /^\u2016request-1 one;request-1 two;\u2016\u2016$/,
+        /^\u2016request-1 one;\nrequest-1 two;\n\u2016\u2016$/,
       ],
     },
   },
   {
-    row: 'telemetry',
-    cases: /^output: telemetry frames/,
+    row: 'record-errors',
+    cases:
+      /^output: logging (?:arguments that do not fit|a dictionary with arguments), (?:Text|JSON)$|^output: logging exc_info without an exception, Text$/,
     aspects: {
-      stdout: [ANY, /\[?"?(?:WARNING|INFO)/],
-      telemetry: [/^a55a000[23aef] /, /^$/],
+      requests: [asked('next error next'), asked('next response next')],
+      stdout: [FORMATTING, NOTHING],
+      stderr: [NOTHING, /^--- Logging error ---\nTraceback [\s\S]*\nArguments: \([^\n]*\)\n$/],
+      '#2 cause': [FORMATTING, /^absent$/],
+      '#2 body': [FORMATTING, /^null$/],
+    },
+  },
+  {
+    row: 'record-errors',
+    cases: /^output: logging exc_info without an exception, JSON$/,
+    aspects: {
+      requests: [asked('next error next'), asked('next response next')],
+      stdout: [FORMATTING, /"message": "none"/],
+      '#2 cause': [FORMATTING, /^absent$/],
+      '#2 body': [FORMATTING, /^null$/],
+    },
+  },
+  {
+    row: 'record-values',
+    cases: /^output: logging an extra (?:that circles|with a tuple key), JSON$/,
+    aspects: {
+      requests: [asked('next error next'), asked('next response next')],
+      stdout: [
+        /"errorType": "(?:ValueError|TypeError)"/,
+        /^\{"timestamp": [^\n]*"message": "x"[^\n]*": "\{[^\n]*\}"\}\n$/,
+      ],
+      '#2 cause': [/^frame <library>\/json\/encoder\.py /m, /^absent$/],
+      '#2 body': [/<library>\/json\/encoder\.py/, /^null$/],
     },
   },
   {
@@ -446,26 +491,6 @@ const behaviours: readonly Behaviour[] = [
       stderr: [ANY, /ValueError: in the signal handler\n$/],
     },
   },
-  {
-    row: 'exec-wrapper',
-    cases: /^process: a wrapper script$/,
-    aspects: { '#2 body': [/^"yes"$/, /^null$/] },
-  },
-  {
-    row: 'snapstart',
-    cases: /^process: (?:initialization type snap-start|(?:a )?SnapStart hook)/,
-    aspects: {
-      requests: [/^(?:GET \S*\/restore\/next\n|POST \S*\/init\/error)/, asked('next response next')],
-      status: [/^exit 6[45]$/, WAITING],
-      stdout: [/ValueError: hooked/, NOTHING],
-      '#1 headers': [/Runtime\.BeforeSnapshotError/, /^$/],
-      '#1 body': [/"hooked"/, /^$/],
-      '#2 headers': [ANY, ANY],
-      '#2 body': [ANY, /^(?:1|\["no module"\])$/],
-      '#3 headers': [/^content-type: application\/json$/, /^$/],
-      '#3 body': [ANY, /^$/],
-    },
-  },
 ];
 
 /** What stands behind a row; `cases` is for behaviours. */
@@ -501,7 +526,8 @@ export function explain(name: string, runtime: Runtime, found: readonly Differen
     let other = here;
     for (const wording of wordings) {
       const rewritten = (text: string, how: Wording['there']) =>
-        (how ?? []).reduce((result, [pattern, replacement]) => result.replace(pattern, replacement), text);
+        // The cast: `replace` takes both, but each in an overload of its own.
+        (how ?? []).reduce((result, [pattern, to]) => result.replace(pattern, to as string), text);
       const [first, second] = [rewritten(one, wording.there), rewritten(other, wording.here)];
       const changes = [first !== one, second !== other];
       if (wording.both ? !changes.every(Boolean) : !changes.some(Boolean)) continue;

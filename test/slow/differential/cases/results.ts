@@ -97,6 +97,7 @@ export const results: readonly Case[] = [
   ...Object.entries(values).map(([name, value]): Case => ({ name, files: app(`return ${value}`, imports) })),
   { name: 'a circular structure', files: app('return circular()', imports) },
   { name: 'a generator', files: app('return generate()', imports) },
+  { name: 'a generator of text', files: app('return (x for x in ["one", "", "é"])', imports) },
   { name: 'a generator function as the handler', files: app('yield 1') },
   {
     name: 'a coroutine function as the handler',
