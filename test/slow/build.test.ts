@@ -113,7 +113,8 @@ describe('free-threaded 3.13, from nothing', () => {
   });
 
   test("the bootstrap's whole contract, on this build", async () => {
-    const folder = join(dir, 'contract');
+    // No space in this path: wrapper scripts, as people write them, do not quote.
+    const folder = await mkdtemp(join(tmpdir(), 'make-runtime-contract-'));
     await execa('unzip', ['-q', layer, '-d', folder]);
     await symlink('../bootstrap', join(folder, 'lang', 'bootstrap'));
     const compiled = await readdir(join(cache, 'compile'));
