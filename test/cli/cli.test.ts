@@ -1,5 +1,5 @@
 // The program as a user runs it: what it prints where, and the exit status of everything that can go wrong early.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -95,6 +95,27 @@ describe('list and plan', () => {
     expect(stdout).toContain('--disable-shared');
     expect(stdout).not.toContain('\x1b');
   });
+});
+
+test('doctor says what the machine can do, and how to close each gap', async () => {
+  const { stdout } = await run(['doctor', '--json']);
+  const findings: { topic: string; state: string; message: string; fix?: string }[] = JSON.parse(stdout);
+  const topics = findings.map(({ topic }) => topic);
+  for (const topic of ['node', 'system', 'compiler', 'libraries', 'cache', 'sandbox', 'engine', 'jit'])
+    expect(topics).toContain(topic);
+  for (const { state, message, fix } of findings) {
+    expect(message).not.toBe('');
+    if (state === 'missing') expect(fix).toMatch(/\S/);
+  }
+});
+
+test('a recipe of your own, as the README shows it', async () => {
+  const readme = await readFile(join(root, 'README.md'), 'utf8');
+  await writeFile(join(dir, 'mine.toml'), /```toml\n([\s\S]*?)```/.exec(readme)?.[1] as string);
+  const plan = JSON.parse((await run(['plan', './mine.toml', '--json'])).stdout);
+  expect(plan.name).toMatch(/^mine-python3\.13-/);
+  expect(plan.prune.map(({ id }: { id: string }) => id)).toContain('mail');
+  expect(plan.prune.map(({ id }: { id: string }) => id)).not.toContain('headers');
 });
 
 describe('bad input', () => {
