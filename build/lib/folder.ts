@@ -1,5 +1,6 @@
 // Results that are either whole or absent. A stage fills a scratch folder beside the final one and renames it, so a
 // run that was killed (even with kill -9) leaves nothing that a later run could mistake for a result.
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { explainSystemError } from './errors.ts';
@@ -34,16 +35,25 @@ export async function folderOnce(
   return { cached: false };
 }
 
-/** Writes a file whole: a reader sees the old content or the new, never a part. */
+/** Writes a file whole: a reader sees the old content or the new, never a part. Throws DISK_FULL. */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
-  const scratch = `${path}.${process.pid}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(scratch, content);
-    await rename(scratch, path);
+    await replaceFile(path, (partial) => writeFile(partial, content));
   } catch (error) {
-    await rm(scratch, { force: true });
     throw explainSystemError(error, `writing ${path}`);
+  }
+}
+
+/** The same for content that is written piece by piece: `write` gets a scratch path, which then takes the file's place. */
+export async function replaceFile(path: string, write: (partial: string) => Promise<void>): Promise<void> {
+  const partial = `${path}.${randomBytes(6).toString('hex')}.part`;
+  try {
+    await write(partial);
+    await rename(partial, path);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
   }
 }
 

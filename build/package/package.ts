@@ -1,10 +1,11 @@
 // The package stage: installed tree and plan in, layer.zip out, with ledger.json beside it.
 // The zip appears last and whole: when it is there, everything of this stage is. It never compiles or judges.
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Context } from '../lib/context.ts';
 import { explainSystemError } from '../lib/errors.ts';
+import { replaceFile } from '../lib/folder.ts';
 import type { Plan } from '../recipe/model.ts';
 import type { Ledger } from '../tree/prune.ts';
 import { emptyTree, mergeTrees, type Tree, treeSize } from '../tree/tree.ts';
@@ -85,15 +86,4 @@ async function writeLayer(layer: Tree, path: string, signal?: AbortSignal): Prom
     }
   });
   return { sha256: hash.digest('hex'), size };
-}
-
-async function replaceFile(path: string, write: (partial: string) => Promise<void>): Promise<void> {
-  const partial = `${path}.${randomBytes(6).toString('hex')}.part`;
-  try {
-    await write(partial);
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
 }

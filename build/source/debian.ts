@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
+import { writeWhole } from '../lib/folder.ts';
 import { sizeOf } from './cache.ts';
 import { MirrorFailure } from './http.ts';
 import type { Mirror } from './mirror.ts';
@@ -219,10 +220,7 @@ function complaint(stderr: string): string {
 }
 
 async function replace(path: string, text: string): Promise<void> {
-  if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return;
-  const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, text);
-  await rename(temporary, path);
+  if ((await readFile(path, 'utf8').catch(() => undefined)) !== text) await writeWhole(path, text);
 }
 
 function literal(text: string): string {

@@ -1,10 +1,11 @@
 // The lock file: which upstream bytes this project trusts. People write recipes, this file holds facts; both are
 // reviewed in git. Reads, checks, prints and adds pins; a plan decides which pin is used.
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
+import { writeWhole } from '../lib/folder.ts';
 import type { Lock, Source } from '../recipe/model.ts';
 import { printPath } from '../recipe/positions.ts';
 import { compareVersions, parseVersion, seriesOf } from '../recipe/version.ts';
@@ -90,14 +91,7 @@ export function printLock(lock: Lock): string {
 
 /** Writes the lock file, whole or not at all. */
 export async function writeLock(packageDir: string, lock: Lock): Promise<void> {
-  const path = lockPath(packageDir);
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, printLock(lock));
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  await writeWhole(lockPath(packageDir), printLock(lock));
 }
 
 /**

@@ -1,7 +1,5 @@
 // What is in a layer, without judging it: sizes by folder, what was pruned, what it needs from the system, how its
 // Python was built. Facts come from the files, from build.json, and from the interpreter where it can be run.
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import type { BuildRecord } from '../package/build-json.ts';
 import { type Arch, architectures } from '../recipe/model.ts';
 import { compareVersions, ElfError, glibcNumber, highestGlibc } from '../tree/elf.ts';
@@ -10,7 +8,7 @@ import { megabytes } from './layout-checks.ts';
 import type { FactsOutput } from './probes.ts';
 import { askFacts, runnable } from './run-checks.ts';
 import type { Runner } from './runner.ts';
-import type { Subject } from './subject.ts';
+import { type Subject, sha256Of } from './subject.ts';
 import { count, firstFew } from './verdict.ts';
 
 interface FolderSize {
@@ -60,7 +58,7 @@ export async function inspect(
   return {
     artifact: subject.name,
     arch: subject.arch,
-    sha256: source === undefined ? undefined : await digest(source),
+    sha256: source === undefined ? undefined : await sha256Of(source),
     size: zip?.size,
     unpacked: bytes,
     files,
@@ -72,12 +70,6 @@ export async function inspect(
     toolchain: record?.toolchain,
     python: await python(subject, runner, hostArch),
   };
-}
-
-async function digest(source: string | Uint8Array): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of typeof source === 'string' ? createReadStream(source) : [source]) hash.update(chunk);
-  return hash.digest('hex');
 }
 
 function folderSizes({ tree, zip }: Subject, depth: number): FolderSize[] {

@@ -1,12 +1,10 @@
 // Whether Lambda can start the layer at all and users can read it: bootstrap, links, modes, places, sizes; and what the
 // zip as such promises. Nothing is run, and file contents matter only for a script's first line.
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { maxDirectUploadBytes, maxUnpackedBytes } from '../package/layout.ts';
 import { zipChunks } from '../package/zip.ts';
 import { deflate } from '../recipe/plan.ts';
 import { followLinks, resolvePath, sizesByFolder, treeSize } from '../tree/tree.ts';
-import type { Subject } from './subject.ts';
+import { type Subject, sha256Of } from './subject.ts';
 import { count, type Finding, firstFew } from './verdict.ts';
 
 export async function layoutChecks(subject: Subject): Promise<Finding[]> {
@@ -216,8 +214,8 @@ async function repack({ zip, tree, source, record }: Subject, signal: AbortSigna
     const message = `Not packed again: it was compressed with ${record.plan.deflate}, and this version has ${deflate}.`;
     return [{ check, level: 'note', message }];
   }
-  const expected = await sha256(typeof source === 'string' ? createReadStream(source) : [source]);
-  const received = await sha256(zipChunks(tree, signal));
+  const expected = await sha256Of(source);
+  const received = await sha256Of(zipChunks(tree, signal));
   if (received === expected) {
     return [{ check, level: 'pass', message: `Packed again it has the same sha256, ${expected.slice(0, 12)}…` }];
   }
@@ -229,10 +227,4 @@ async function repack({ zip, tree, source, record }: Subject, signal: AbortSigna
       remedy: 'The zip was changed after it was built, or written by another tool: build it again.',
     },
   ];
-}
-
-async function sha256(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of chunks) hash.update(chunk);
-  return hash.digest('hex');
 }

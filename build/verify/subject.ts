@@ -1,5 +1,7 @@
 // The layer under judgement, opened once: its files, what it says about itself, and everything that has to be known
 // about single files (ELF, .pyc headers), gathered in one pass because unpacking is the costly part.
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { setImmediate as pause } from 'node:timers/promises';
 import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import { type BuildRecord, readBuildRecord } from '../package/build-json.ts';
@@ -136,4 +138,13 @@ function findStdlib(tree: Tree, interpreter: string | undefined): string | undef
   const landmarks = [...tree.entries.keys()].filter((path) => /(^|\/)lib\/python3\.\d+t?\/os\.pyc?$/.test(path));
   const own = landmarks.find((path) => path.split('/').slice(0, -3).join('/') === prefix);
   return (own ?? landmarks[0])?.split('/').slice(0, -1).join('/');
+}
+
+/** The sha256 of a layer's bytes, hexadecimal: of the file at a path, of bytes, or of chunks as they are made. */
+export async function sha256Of(source: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256');
+  const chunks =
+    typeof source === 'string' ? createReadStream(source) : source instanceof Uint8Array ? [source] : source;
+  for await (const chunk of chunks) hash.update(chunk);
+  return hash.digest('hex');
 }
