@@ -7,7 +7,7 @@ import pc from 'picocolors';
 import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/edge.ts';
 import { describeFailure } from './cli/failure.ts';
 import { exitStatus } from './lib/errors.ts';
-import { architectures, flavors, profiles } from './recipe/model.ts';
+import { architectures, flavors, libraryOrigins, profiles } from './recipe/model.ts';
 
 const abort = new AbortController();
 let edge: Edge | undefined;
@@ -53,7 +53,18 @@ const planOptions = (command: Command): Command =>
   command
     .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
     .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
-    .addOption(new Option('--profile <profile>', 'fast: no PGO, for trying things').choices(profiles).default('fast'))
+    .addOption(
+      new Option('--profile <profile>', 'fast: for trying things; release: PGO, LTO and pinned libraries')
+        .choices(profiles)
+        .default('fast'),
+    )
+    .addOption(
+      new Option(
+        '--libraries <origin>',
+        "C libraries: pinned source, or the builder's own (default: by profile)",
+      ).choices(libraryOrigins),
+    )
+    .option('--profile-data <file>', 'the profile.tar of an earlier release build, instead of training again')
     .addOption(new Option('--engine <engine>', 'where commands run').default('host').env('MAKE_RUNTIME_ENGINE'))
     .option('--python <version>', 'a pinned patch release, for example 3.13.5 (default: the newest pinned)')
     .option('--with-headers', 'keep the C headers in the artifact');

@@ -1,10 +1,13 @@
 // The whole story on one screen: recipe -> plan -> sources -> build -> tree -> artifact -> verdict.
 // Each stage is a function in a room of its own; this file only says in which order, and reports what it did.
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { compile } from './compile/compile.ts';
+import { compile, type Inputs, train } from './compile/compile.ts';
 import { engineNamed, requireNative } from './compile/engine.ts';
 import { probeHost } from './compile/host.ts';
+import { compileLibraries } from './compile/libraries.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
+import { profileDigest, requireProfile } from './compile/profile.ts';
 import type { Context } from './lib/context.ts';
 import { isMakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
@@ -14,9 +17,10 @@ import { librariesFor } from './recipe/libraries.ts';
 import { loadRecipe, recipeNames } from './recipe/load.ts';
 import type { Plan } from './recipe/model.ts';
 import { parseRecipeName } from './recipe/name.ts';
-import { chooseFlavor, parseArch, parseProfile, plan } from './recipe/plan.ts';
+import { chooseFlavor, parseArch, parseLibraries, parseProfile, plan } from './recipe/plan.ts';
+import { digestFile } from './source/cache.ts';
 import { readLock } from './source/lock.ts';
-import { fetchPlanSource } from './source/obtain.ts';
+import { fetchLibrarySources, fetchPlanSource } from './source/obtain.ts';
 import { prune } from './tree/prune.ts';
 import { fileAt, makeTree, mergeTrees, readTree } from './tree/tree.ts';
 import { verifyArtifact } from './verify/artifact.ts';
@@ -31,6 +35,15 @@ export interface PlanRequest {
   readonly engine?: string;
   readonly python?: string;
   readonly withHeaders?: boolean;
+  readonly libraries?: string;
+  /** Path of a stored profile: the profile.tar of an earlier release build. */
+  readonly profileData?: string;
+}
+
+/** Files that a build takes beside the plan, which has their hashes. */
+export interface BuildChoice {
+  /** A stored profile: the profile.tar of an earlier release build. */
+  readonly profileData?: string | undefined;
 }
 
 export interface Built {
@@ -54,6 +67,11 @@ export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<P
       profile: parseProfile(request.profile ?? 'fast'),
       ...(version === undefined ? {} : { version }),
       withHeaders: request.withHeaders ?? false,
+      ...(request.libraries === undefined ? {} : { libraries: parseLibraries(request.libraries) }),
+      training: (await digestFile(trainingProgram(ctx), ctx.signal)).sha256,
+      ...(request.profileData === undefined
+        ? {}
+        : { profileData: await profileDigest(request.profileData, ctx.signal) }),
     },
     await readLock(ctx.packageDir),
     builder,
@@ -62,7 +80,7 @@ export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<P
 }
 
 /** Obeys a plan: `<output>/<plan name>/` gets layer.zip, plan.json, ledger.json and verdict.json. */
-export async function buildRuntime(plan: Plan, output: string, ctx: Context): Promise<Built> {
+export async function buildRuntime(plan: Plan, output: string, ctx: Context, how: BuildChoice = {}): Promise<Built> {
   const outDir = join(resolve(output), plan.name);
   const stage = stages(ctx);
   requireNative(plan.arch);
@@ -71,8 +89,12 @@ export async function buildRuntime(plan: Plan, output: string, ctx: Context): Pr
   const source = await stage('sources', `CPython ${plan.python.version} source`, () =>
     fetchPlanSource(plan, lock, ctx),
   );
+  const inputs = { source, ...(await libraries(plan, stage, ctx)) };
+  const profile = await profileOf(plan, inputs, how.profileData, stage, ctx);
+  // Kept beside the artifact: training again would count differently, and so give other bytes.
+  if (profile !== undefined) await writeWhole(join(outDir, 'profile.tar'), await readFile(profile));
   const build = await stage('compile', `compile ${plan.python.executable} (${plan.flavor})`, () =>
-    compile(plan, source, ctx),
+    compile(plan, { ...inputs, profile }, ctx),
   );
   const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx));
   const layer = await stage('package', 'package layer.zip', async () => {
@@ -88,6 +110,36 @@ export async function buildRuntime(plan: Plan, output: string, ctx: Context): Pr
   const verdict = await stage('verify', 'verify', () => verifyArtifact(layer.path, {}, ctx));
   await writeWhole(join(outDir, 'verdict.json'), stableJson(verdict));
   return { plan, layer, verdict };
+}
+
+type Stage = ReturnType<typeof stages>;
+
+async function libraries(plan: Plan, stage: Stage, ctx: Context): Promise<{ libraries?: string | undefined }> {
+  if (!plan.libraries.some(({ origin }) => origin === 'source')) return {};
+  const sources = await stage('sources', 'library sources', () => fetchLibrarySources(plan, ctx));
+  const { path } = await stage('libraries', 'compile C libraries', () => compileLibraries(plan, sources, ctx));
+  return { libraries: path };
+}
+
+/** The profile that the compiler goes by: the one given, or one from the training; undefined for plans without. */
+async function profileOf(
+  plan: Plan,
+  inputs: Inputs,
+  given: string | undefined,
+  stage: Stage,
+  ctx: Context,
+): Promise<string | undefined> {
+  if (!plan.profiling) return undefined;
+  if (given !== undefined) {
+    await requireProfile(given, plan.profiling.data, ctx.signal);
+    return resolve(given);
+  }
+  const { path } = await stage('train', 'train the optimiser', () => train(plan, inputs, trainingProgram(ctx), ctx));
+  return path;
+}
+
+function trainingProgram(ctx: Context): string {
+  return join(ctx.packageDir, 'recipes', 'training', 'function.py');
 }
 
 /** Wraps a stage in its events; a stage result says by itself whether it came from the cache. */

@@ -6,11 +6,12 @@ import type { Context } from '../lib/context.ts';
 import { folderOnce } from '../lib/folder.ts';
 import { shortDigest } from '../recipe/canonical.ts';
 import { prefix } from '../recipe/cpython.ts';
-import type { Plan } from '../recipe/model.ts';
+import type { Library, Plan } from '../recipe/model.ts';
 import { diagnose } from './diagnose.ts';
 import { jobs, runOnHost } from './engine.ts';
 import { probeHost, requireComplete } from './host.ts';
-import { compileScript, scriptSteps } from './script.ts';
+import { libraryScript } from './libraries-script.ts';
+import { compileScript, scriptSteps, trainingScript } from './script.ts';
 
 export interface Build {
   readonly key: string;
@@ -22,60 +23,175 @@ export interface Build {
   readonly cached: boolean;
 }
 
+/** What a compile needs beside the plan: files that earlier stages made. */
+export interface Inputs {
+  /** Path of CPython's verified tarball. */
+  readonly source: string;
+  /** Folder of pinned libraries; absent when they are the machine's own. */
+  readonly libraries?: string | undefined;
+  /** Tar of .gcda files; for plans with profiling. */
+  readonly profile?: string | undefined;
+}
+
 /** What the compiled result depends on, and nothing else. */
 export function compileKey(plan: Plan): string {
-  return shortDigest([compileScript(plan), plan.source.sha256, plan.builder]);
+  return shortDigest([compileScript(plan), plan.source.sha256, plan.builder, ...librariesAndProfile(plan)]);
+}
+
+function librariesAndProfile(plan: Plan): readonly unknown[] {
+  const keys = plan.libraries.flatMap((library) => (library.build ? [libraryKey(library, plan)] : []));
+  if (!plan.profiling) return keys.length === 0 ? [] : [keys];
+  return [keys, plan.profiling.data ?? plan.profiling.training, plan.profiling.arguments];
+}
+
+/** What a compiled library depends on, and nothing else. */
+export function libraryKey(library: Library, plan: Plan): string {
+  return shortDigest([libraryScript(library, plan), library.source?.sha256, plan.builder]);
 }
 
 /**
- * @param source path of the verified tarball
  * @throws COMPILER_MISSING, HEADER_MISSING, COMPILE_FAILED, DISK_FULL, CANCELLED
  */
-export async function compile(plan: Plan, source: string, ctx: Context): Promise<Build> {
+export async function compile(plan: Plan, inputs: Inputs, ctx: Context): Promise<Build> {
   const key = compileKey(plan);
   const folder = join(ctx.cacheDir, 'compile', key);
   const log = join(ctx.cacheDir, 'logs', `${plan.name}-${key}.log`);
   const { cached } = await folderOnce(folder, async (scratch) => {
-    requireComplete(await probeHost(plan.libraries, ctx.env, plan.requires));
-    const work = join(scratch, 'work');
-    const out = join(scratch, 'out');
-    await mkdir(work);
-    await mkdir(out);
-    let step: string | undefined;
-    let units = 0;
-    const tail: string[] = [];
-    const status = await runOnHost(
+    await requireBuilder(plan, ctx);
+    await runProgram(
       {
+        what: `Compiling CPython ${plan.python.version}`,
+        stage: 'compile',
         program: compileScript(plan),
-        environment: { SOURCE: source, WORK: work, OUT: out, JOBS: ctx.env['MAKE_RUNTIME_JOBS'] ?? String(jobs()) },
-        cwd: work,
+        environment: environmentOf(inputs),
+        scratch,
+        keep: ['root', 'embed'],
         log,
-        signal: ctx.signal,
-        onLine: (line) => {
-          tail.push(line);
-          if (tail.length > 60) tail.shift();
-          if (line.startsWith('::step ')) {
-            step = line.slice('::step '.length);
-            units = 0;
-            ctx.report({ type: 'progress', stage: 'compile', text: scriptSteps[step] ?? step });
-          } else if (/ -c /.test(line)) {
-            units += 1;
-            ctx.report({ type: 'progress', stage: 'compile', text: `${scriptSteps[step ?? '']}: ${units} files` });
-          }
-        },
       },
-      ctx.env,
+      plan,
+      ctx,
     );
-    if (status !== 0) {
-      throw diagnose(
-        { what: `Compiling CPython ${plan.python.version}`, tail, step, log, status, fallback: 'COMPILE_FAILED' },
-        plan.libraries,
-      );
-    }
-    // The scratch tree (source and objects) is ten times the result; only the result is kept.
-    await rm(work, { recursive: true });
-    for (const part of ['root', 'embed']) await rename(join(out, part), join(scratch, part));
-    await rm(out, { recursive: true });
   });
   return { key, prefix: join(folder, 'root', prefix), embed: join(folder, 'embed'), log, cached };
+}
+
+/**
+ * Runs the training of a plan with profiling, once per distinct program, source and builder.
+ * @param training path of the program that the instrumented interpreter runs
+ * @returns the tar of .gcda files that compile() takes
+ * @throws as compile()
+ */
+export async function train(
+  plan: Plan,
+  inputs: Inputs,
+  training: string,
+  ctx: Context,
+): Promise<{ path: string; cached: boolean }> {
+  const key = shortDigest([
+    trainingScript(plan),
+    plan.source.sha256,
+    plan.builder,
+    ...librariesAndProfile({ ...plan, ...(plan.profiling ? { profiling: { ...plan.profiling, data: '' } } : {}) }),
+    plan.profiling?.training,
+  ]);
+  const folder = join(ctx.cacheDir, 'profile', key);
+  const { cached } = await folderOnce(folder, async (scratch) => {
+    await requireBuilder(plan, ctx);
+    await runProgram(
+      {
+        what: `Training CPython ${plan.python.version}`,
+        stage: 'train',
+        program: trainingScript(plan),
+        environment: { ...environmentOf(inputs), TRAINING: training },
+        scratch,
+        keep: ['profile.tar'],
+        log: join(ctx.cacheDir, 'logs', `${plan.name}-training-${key}.log`),
+      },
+      plan,
+      ctx,
+    );
+  });
+  return { path: join(folder, 'profile.tar'), cached };
+}
+
+/** Throws COMPILER_MISSING, HEADER_MISSING or LLVM_MISSING when this machine cannot build the plan. */
+export async function requireBuilder(plan: Plan, ctx: Context): Promise<void> {
+  const fromSystem = plan.libraries.filter(({ origin }) => origin === 'system');
+  requireComplete(await probeHost(fromSystem, ctx.env, plan.requires));
+}
+
+function environmentOf({ source, libraries, profile }: Inputs): Record<string, string> {
+  return {
+    SOURCE: source,
+    ...(libraries === undefined ? {} : { LIBRARIES: libraries }),
+    ...(profile === undefined ? {} : { PROFILE: profile }),
+  };
+}
+
+export interface BuildProgram {
+  /** For messages: "Compiling CPython 3.13.15". */
+  readonly what: string;
+  readonly stage: string;
+  readonly program: string;
+  /** Paths of its inputs by variable; WORK, OUT and JOBS are added. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** An empty folder; afterwards it holds what `keep` names, and nothing else. */
+  readonly scratch: string;
+  readonly keep: readonly string[];
+  readonly log: string;
+}
+
+/**
+ * Runs a build program to its end, with progress.
+ * @throws what diagnose() makes of its failure; DISK_FULL, CANCELLED
+ */
+export async function runProgram(build: BuildProgram, plan: Plan, ctx: Context): Promise<void> {
+  const work = join(build.scratch, 'work');
+  const out = join(build.scratch, 'out');
+  await mkdir(work);
+  await mkdir(out);
+  let step: string | undefined;
+  let units = 0;
+  const tail: string[] = [];
+  const status = await runOnHost(
+    {
+      program: build.program,
+      environment: {
+        ...build.environment,
+        WORK: work,
+        OUT: out,
+        JOBS: ctx.env['MAKE_RUNTIME_JOBS'] ?? String(jobs()),
+      },
+      cwd: work,
+      log: build.log,
+      signal: ctx.signal,
+      onLine: (line) => {
+        tail.push(line);
+        if (tail.length > 60) tail.shift();
+        if (line.startsWith('::step ')) {
+          step = line.slice('::step '.length);
+          units = 0;
+          ctx.report({ type: 'progress', stage: build.stage, text: scriptSteps[step] ?? step });
+        } else if (/ -c /.test(line)) {
+          units += 1;
+          ctx.report({
+            type: 'progress',
+            stage: build.stage,
+            text: `${scriptSteps[step ?? ''] ?? build.what}: ${units} files`,
+          });
+        }
+      },
+    },
+    ctx.env,
+  );
+  if (status !== 0) {
+    throw diagnose(
+      { what: build.what, tail, step, log: build.log, status, fallback: 'COMPILE_FAILED' },
+      plan.libraries,
+    );
+  }
+  // The scratch tree (source and objects) is ten times the result; only the result is kept.
+  await rm(work, { recursive: true });
+  for (const part of build.keep) await rename(join(out, part), join(build.scratch, part));
+  await rm(out, { recursive: true });
 }

@@ -75,7 +75,7 @@ export async function probeHost(
     missing.push(...missingByPackage(libraries, packageManager, packages));
   } else missing.push(...(await missingFromLibraries(libraries, cc, packageManager, env)));
   for (const requirement of requirements) {
-    if (!(await satisfied(requirement, env))) missing.push(missingRequirement(requirement));
+    if (!(await satisfied(requirement, env))) missing.push(missingRequirement(requirement, packageManager));
   }
   return {
     builder: {
@@ -132,6 +132,7 @@ export function installCommand(probe: HostProbe): readonly string[] | undefined 
 
 /** Tools/jit looks for `clang` on PATH first, then for `clang-18` (Tools/jit/_llvm.py). */
 async function satisfied({ tool, version }: Requirement, env: Environment): Promise<boolean> {
+  if (tool === 'perl' || tool === 'autoreconf') return (await firstLine(tool, ['--version'], env)) !== undefined;
   if (tool === 'python') {
     const program = `import sys; print(sys.version_info >= (${version.replace('.', ', ')}))`;
     return (await firstLine('python3', ['-c', program], env)) === 'True';
@@ -154,7 +155,14 @@ async function firstMatch(command: string, pattern: RegExp, env: Environment): P
   return !result.failed && pattern.test(result.stdout);
 }
 
-function missingRequirement({ tool, version, reason }: Requirement): Missing {
+function missingRequirement(
+  { tool, version, reason, packages }: Requirement,
+  packageManager: PackageManager | undefined,
+): Missing {
+  if (tool === 'perl' || tool === 'autoreconf') {
+    const provider = packages && packageManager ? packages[packageManager.name] : [];
+    return { kind: 'tool', name: tool, modules: [], packages: provider, reason };
+  }
   const name = tool === 'llvm' ? `LLVM ${version} (clang and llvm-readobj)` : `Python ${version} or newer (python3)`;
   return { kind: 'requirement', name, modules: [], packages: [], reason };
 }

@@ -10,7 +10,7 @@ import { shortDigest } from '../recipe/canonical.ts';
 import type { Arch, Plan, SymbolBinding } from '../recipe/model.ts';
 import type { Build } from './compile.ts';
 import { diagnose } from './diagnose.ts';
-import { flagWords } from './script.ts';
+import { flagWords, isLto } from './script.ts';
 
 export interface Executable {
   readonly path: string;
@@ -39,7 +39,7 @@ export async function link(plan: Plan, build: Build, ctx: Context): Promise<Exec
         CC: ctx.env['CC'] ?? 'cc',
         CFLAGS: `-O2 -DNDEBUG ${flagWords(plan.cflags)}`,
         // -s: symbols of the final executable are only needed for debugging, and are a third of its size.
-        LDFLAGS: `-Lembed/lib ${flagWords(plan.ldflags)} -s -Wl,-export-dynamic`,
+        LDFLAGS: `${lto(plan)}-Lembed/lib ${flagWords(plan.ldflags)} -s -Wl,-export-dynamic`,
         PYTHON: join(build.prefix, 'bin', python),
         INCLUDES: '-Iembed/include',
         LIBS: [
@@ -78,6 +78,12 @@ export async function link(plan: Plan, build: Build, ctx: Context): Promise<Exec
     await rm(join(scratch, 'embed'));
   });
   return { path: join(folder, 'executable'), cached };
+}
+
+/** Code is generated at the link then, so the link needs the compiler's flags; `auto`: on as many cores as there are. */
+function lto(plan: Plan): string {
+  if (!plan.cflags.some(({ value }) => isLto(value))) return '';
+  return `${flagWords(plan.cflags)} -flto=auto -fuse-linker-plugin `;
 }
 
 /**

@@ -9,11 +9,12 @@ import {
   cpython,
   linkerFlags,
   minorsWith,
+  profiling,
   requirements,
   staticModules,
 } from './cpython.ts';
 import { glibcFloor, symbolBindings } from './glibc.ts';
-import { librariesFor } from './libraries.ts';
+import { librariesFor, libraryRequirements, sourceLibraries } from './libraries.ts';
 import type { Choices, Recipe, Rule } from './load.ts';
 import {
   type Arch,
@@ -21,7 +22,9 @@ import {
   type Builder,
   type Flavor,
   flavors,
+  type LibraryOrigin,
   type Lock,
+  libraryOrigins,
   type Plan,
   type Profile,
   type PruneRule,
@@ -42,7 +45,16 @@ export interface Choice {
   readonly version?: string;
   /** Keep the C headers in the artifact. */
   readonly withHeaders?: boolean;
+  /** Where the C libraries come from; each profile has a default. */
+  readonly libraries?: LibraryOrigin;
+  /** sha256 of the training program; only the release profile looks at it. */
+  readonly training?: string;
+  /** sha256 of a stored profile that takes the training's place. */
+  readonly profileData?: string;
 }
+
+/** Where the C libraries come from unless the command line says otherwise. */
+const defaultLibraries: Readonly<Record<Profile, LibraryOrigin>> = { fast: 'system', release: 'source' };
 
 /** The compressor's bytes are part of an artifact's bytes; a test keeps this equal to the installed version. */
 export const deflate = 'fflate@0.8.3/9';
@@ -52,19 +64,10 @@ export const deflate = 'fflate@0.8.3/9';
  * @param lock every pinned source
  * @param builder the machine the commands will run on, as far as it shapes the result
  * @param bootstrapDigest sha256 over bootstrap-src/
- * @throws FLAVOR_UNAVAILABLE, PYTHON_NOT_PINNED, PROFILE_UNSUPPORTED
+ * @throws FLAVOR_UNAVAILABLE, PYTHON_NOT_PINNED, LOCK_INVALID
  */
 export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builder, bootstrapDigest: string): Plan {
   const { flavor, arch, profile } = choice;
-  if (profile === 'release') {
-    throw new MakeRuntimeError(
-      'PROFILE_UNSUPPORTED',
-      'The release profile (PGO, LTO, pinned libraries) is not built yet.',
-      {
-        remedy: 'Use `--profile fast`, which gives the same runtime with less optimisation.',
-      },
-    );
-  }
   const intent = recipe.flavors[flavor];
   if (!intent) throw flavorUnavailable(recipe, flavor);
 
@@ -75,7 +78,8 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
 
   const withoutModules = chosen((choices) => choices.without).map(reasoned);
   const left = withoutModules.map(({ value }) => value);
-  const libraries = librariesFor(minor, left);
+  const origin = choice.libraries ?? defaultLibraries[profile];
+  const libraries = origin === 'source' ? sourceLibraries(minor, left, arch, lock) : librariesFor(minor, left);
   const keep = [...recipe.keep, ...intent.keep, ...(choice.withHeaders ? ['headers'] : [])];
   const executable = `python${minor}${flavor === 'free-threaded' ? 't' : ''}`;
   const content: Omit<Plan, 'id'> = {
@@ -85,24 +89,26 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
       ...(flavor === 'jit' ? ['jit'] : []),
       arch,
       profile,
+      ...(origin === defaultLibraries[profile] ? [] : [`${origin}-libraries`]),
     ].join('-'),
     recipe: recipe.name,
     python: { version: source.version, minor, executable },
     flavor,
     arch,
     profile,
-    builder,
+    builder: origin === 'system' ? builder : { ...builder, packages: {} },
     notes: notes(recipe, source, intent.notes),
     source,
     libraries,
     configure: [
-      ...configureArguments(minor, flavor, arch, left),
+      ...configureArguments(minor, flavor, arch, left, origin),
       ...chosen((choices) => choices.configure).map(reasoned),
     ],
-    cflags: [...compilerFlags(minor, flavor, arch), ...chosen((choices) => choices.cflags).map(reasoned)],
+    cflags: [...compilerFlags(minor, flavor, arch, profile), ...chosen((choices) => choices.cflags).map(reasoned)],
     ldflags: [...linkerFlags(minor, flavor, arch, libraries), ...chosen((choices) => choices.ldflags).map(reasoned)],
     staticModules: staticModules(minor, left, libraries),
-    requires: requirements(minor, flavor),
+    ...(profile === 'release' ? { profiling: profiling(choice.training ?? '', choice.profileData) } : {}),
+    requires: [...requirements(minor, flavor), ...libraryRequirements(libraries)],
     withoutModules,
     symbolBindings: symbolBindings(arch),
     glibcFloor,
@@ -164,6 +170,18 @@ export function parseProfile(text: string): Profile {
   if (profile !== undefined) return profile;
   throw new MakeRuntimeError('PROFILE_UNSUPPORTED', `There is no profile "${text}".`, {
     remedy: `Profiles are ${profiles.join(' and ')}.`,
+  });
+}
+
+/**
+ * Reads where the C libraries come from.
+ * @throws USAGE
+ */
+export function parseLibraries(text: string): LibraryOrigin {
+  const origin = oneOf(libraryOrigins, text);
+  if (origin !== undefined) return origin;
+  throw new MakeRuntimeError('USAGE', `Libraries cannot come from "${text}".`, {
+    remedy: `They come from ${libraryOrigins.join(' or ')}.`,
   });
 }
 

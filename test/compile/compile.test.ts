@@ -18,7 +18,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 
 test('compiles once, keeps only the result, and names no scratch folder', async () => {
   const { plan, source, ctx, events } = await tinySource(dir);
-  const first = await compile(plan, source, ctx);
+  const first = await compile(plan, { source }, ctx);
   expect(first.cached).toBe(false);
   expect((await readdir(join(first.prefix, 'bin'))).sort()).toEqual(['python3.13']);
   expect((await readdir(first.embed)).sort()).toEqual(['include', 'lib', 'libs', 'notices']);
@@ -29,7 +29,7 @@ test('compiles once, keeps only the result, and names no scratch folder', async 
   const steps = events.flatMap((event) => (event.type === 'progress' ? [event.text] : []));
   expect(steps).toContain('compiling');
   expect(steps).toContain('compiling: 1 files');
-  expect(await compile(plan, source, ctx)).toEqual({ ...first, cached: true });
+  expect(await compile(plan, { source }, ctx)).toEqual({ ...first, cached: true });
 });
 
 test('the key is what the result depends on, and nothing else', async () => {
@@ -44,7 +44,7 @@ test('a compile failure shows command, cause and log, and leaves nothing in the 
   const { plan, source, ctx } = await tinySource(dir, {
     make: `echo "gcc -c bad.c"; echo "bad.c:1: error: expected ';'"; exit 1`,
   });
-  const error = await compile(plan, source, ctx).then(
+  const error = await compile(plan, { source }, ctx).then(
     () => undefined,
     (reason) => reason,
   );
@@ -59,14 +59,14 @@ test('a compile failure shows command, cause and log, and leaves nothing in the 
 
 test('a full disk inside the build', async () => {
   const { plan, source, ctx } = await tinySource(dir, { make: 'head -c 1 /dev/zero > /dev/full' });
-  await expect(compile(plan, source, ctx)).rejects.toMatchObject({ code: 'DISK_FULL' });
+  await expect(compile(plan, { source }, ctx)).rejects.toMatchObject({ code: 'DISK_FULL' });
   expect(await readdir(join(ctx.cacheDir, 'compile'))).toEqual([]);
 });
 
 test('no compiler: refused before anything is unpacked', async () => {
   const { plan, source, ctx } = await tinySource(dir);
   const without = { ...ctx, env: { ...ctx.env, CC: 'no-such-cc' } };
-  await expect(compile(plan, source, without)).rejects.toMatchObject({
+  await expect(compile(plan, { source }, without)).rejects.toMatchObject({
     code: 'COMPILER_MISSING',
     message: expect.stringContaining('no-such-cc'),
   });
@@ -94,7 +94,7 @@ test('kill -9 in the middle, then a re-run', async () => {
   expect(left.length).toBe(1);
   expect(left[0]).toMatch(/\.partial$/);
 
-  const built = await compile(plan, source, ctx);
+  const built = await compile(plan, { source }, ctx);
   expect(built.cached).toBe(false);
   expect(await readdir(join(ctx.cacheDir, 'compile'))).toEqual([built.key]);
 });
