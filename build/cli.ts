@@ -7,7 +7,7 @@ import pc from 'picocolors';
 import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/edge.ts';
 import { describeFailure } from './cli/failure.ts';
 import { exitStatus } from './lib/errors.ts';
-import { architectures, flavors, libraryOrigins, profiles } from './recipe/model.ts';
+import { architectures, flavors, libraryOrigins, profiles, prunePresets } from './recipe/model.ts';
 
 const abort = new AbortController();
 let edge: Edge | undefined;
@@ -64,6 +64,7 @@ const planOptions = (command: Command): Command =>
         "C libraries: pinned source, or the builder's own (default: by profile)",
       ).choices(libraryOrigins),
     )
+    .addOption(new Option('--prune <preset>', 'leave out more than the recipe does').choices(prunePresets))
     .option('--profile-data <file>', 'the profile.tar of an earlier release build, instead of training again')
     .addOption(new Option('--engine <engine>', 'where commands run').default('host').env('MAKE_RUNTIME_ENGINE'))
     .option('--python <version>', 'a pinned patch release, for example 3.13.5 (default: the newest pinned)')

@@ -17,7 +17,7 @@ import { librariesFor } from './recipe/libraries.ts';
 import { loadRecipe, recipeNames } from './recipe/load.ts';
 import type { Plan } from './recipe/model.ts';
 import { parseRecipeName } from './recipe/name.ts';
-import { chooseFlavor, parseArch, parseLibraries, parseProfile, plan } from './recipe/plan.ts';
+import { chooseFlavor, parseArch, parseLibraries, parseProfile, parsePrune, plan } from './recipe/plan.ts';
 import { digestFile } from './source/cache.ts';
 import { readLock } from './source/lock.ts';
 import { fetchLibrarySources, fetchPlanSource } from './source/obtain.ts';
@@ -36,6 +36,7 @@ export interface PlanRequest {
   readonly python?: string;
   readonly withHeaders?: boolean;
   readonly libraries?: string;
+  readonly prune?: string;
   /** Path of a stored profile: the profile.tar of an earlier release build. */
   readonly profileData?: string;
 }
@@ -68,6 +69,7 @@ export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<P
       ...(version === undefined ? {} : { version }),
       withHeaders: request.withHeaders ?? false,
       ...(request.libraries === undefined ? {} : { libraries: parseLibraries(request.libraries) }),
+      ...(request.prune === undefined ? {} : { prune: parsePrune(request.prune) }),
       training: (await digestFile(trainingProgram(ctx), ctx.signal)).sha256,
       ...(request.profileData === undefined
         ? {}

@@ -23,7 +23,7 @@ export async function doctor(edge: Edge): Promise<void> {
   const findings: Finding[] = [
     node(),
     ...compiler(probe),
-    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), ...engines(edge), jit(edge)])),
+    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), ...engines(edge), release(edge), jit(edge)])),
   ];
   if (edge.json) {
     edge.print(JSON.stringify(findings));
@@ -124,6 +124,22 @@ function engines(edge: Edge): Promise<Finding>[] {
       };
     }),
   ];
+}
+
+/** What the release profile needs beside the compiler: tools that its libraries' own build systems call. */
+async function release({ ctx }: Edge): Promise<Finding> {
+  const plan = await resolvePlan({ recipe: '3.14', profile: 'release' }, ctx);
+  const probe = await probeHost([], ctx.env, plan.requires);
+  const lacks = probe.missing.filter(({ name }) => plan.requires.some(({ tool }) => tool === name));
+  if (lacks.length === 0)
+    return { topic: 'release', state: 'ok', message: 'the release profile can be built: pinned libraries, PGO, LTO' };
+  const fix = installCommand({ ...probe, missing: lacks })?.join(' ');
+  return {
+    topic: 'release',
+    state: 'optional',
+    message: `the release profile lacks ${lacks.map(({ name, reason }) => `${name}: ${reason}`).join(' ')}`,
+    ...(fix ? { fix } : {}),
+  };
 }
 
 /** Which versions' JIT could be built here: the requirements of each plan, asked one by one. */

@@ -106,6 +106,10 @@ export interface Profiling {
   readonly use: readonly Reasoned[];
 }
 
+/** Named sets of prune rules that apply only where somebody asks for them. */
+export const prunePresets = ['slim'] as const;
+export type PrunePreset = (typeof prunePresets)[number];
+
 /** What leaves the installed tree, and why. Patterns are picomatch globs against paths below the prefix. */
 export interface PruneRule {
   readonly id: string;

@@ -27,8 +27,10 @@ import {
   libraryOrigins,
   type Plan,
   type Profile,
+  type PrunePreset,
   type PruneRule,
   profiles,
+  prunePresets,
   type Reasoned,
   type Source,
 } from './model.ts';
@@ -45,6 +47,8 @@ export interface Choice {
   readonly version?: string;
   /** Keep the C headers in the artifact. */
   readonly withHeaders?: boolean;
+  /** A preset of prune rules, beside those the recipe asks for. */
+  readonly prune?: PrunePreset;
   /** Where the C libraries come from; each profile has a default. */
   readonly libraries?: LibraryOrigin;
   /** sha256 of the training program; only the release profile looks at it. */
@@ -90,6 +94,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
       arch,
       profile,
       ...(origin === defaultLibraries[profile] ? [] : [`${origin}-libraries`]),
+      ...(choice.prune === undefined ? [] : [choice.prune]),
     ].join('-'),
     recipe: recipe.name,
     python: { version: source.version, minor, executable },
@@ -114,6 +119,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
     glibcFloor,
     bootstrap: bootstrapDigest,
     prune: chosen((choices) => choices.prune)
+      .filter(({ preset }) => preset === undefined || preset === choice.prune || recipe.presets.includes(preset))
       .filter(({ id }) => !keep.includes(id))
       .map(pruneRule),
     epoch: recipe.epoch,
@@ -182,6 +188,18 @@ export function parseLibraries(text: string): LibraryOrigin {
   if (origin !== undefined) return origin;
   throw new MakeRuntimeError('USAGE', `Libraries cannot come from "${text}".`, {
     remedy: `They come from ${libraryOrigins.join(' or ')}.`,
+  });
+}
+
+/**
+ * Reads a preset of prune rules.
+ * @throws USAGE
+ */
+export function parsePrune(text: string): PrunePreset {
+  const preset = oneOf(prunePresets, text);
+  if (preset !== undefined) return preset;
+  throw new MakeRuntimeError('USAGE', `There is no prune preset "${text}".`, {
+    remedy: `Presets are ${prunePresets.join(', ')}.`,
   });
 }
 
