@@ -75,7 +75,8 @@ export function trainingScript(plan: Plan): string {
     step('train', [
       '# What the build itself ran (freezing modules) is not what functions do.',
       "find . -name '*.gcda' -delete",
-      `./python -B -E -s "$TRAINING" ${profiling.arguments.map(quote).join(' ')}`,
+      '# Not -B: from the second time on modules come from .pyc files, as they do on Lambda.',
+      `./python -E -s "$TRAINING" ${profiling.arguments.map(quote).join(' ')}`,
       "find . -name '*.gcda' | sort > counters",
       'tar --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$OUT/profile.tar" -T counters',
     ]),

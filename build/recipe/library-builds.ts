@@ -26,7 +26,8 @@ const small: Reasoned = { value: '-Os', reason: 'Its time goes into assembly, in
 const words = (text: string, reason: string): readonly Reasoned[] =>
   text.split(' ').map((value) => ({ value, reason }));
 
-const autotools = ['./configure --quiet $OPTIONS'];
+// -no-pie: programs that configure tries out are linked from objects without -fpie.
+const autotools = ['LDFLAGS=-no-pie ./configure --quiet $OPTIONS'];
 
 /** The build of each library for one architecture, by the library's name. */
 export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>> {
@@ -197,7 +198,7 @@ export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>
       cflags: [fast, ...flags],
       options: words('--static', 'The static library only.'),
       commands: [
-        './configure $OPTIONS',
+        'LDFLAGS=-no-pie ./configure $OPTIONS',
         'make -j"$JOBS" libz.a',
         'cp libz.a "$OUT/lib/"',
         'cp zlib.h zconf.h "$OUT/include/"',

@@ -591,14 +591,16 @@ def concurrency(rounds):
 
 # ---- Start: imports, the largest part of a cold start ----------------------------------------------------------------
 
+# Without modules that change what they find in sys.modules (enum's _convert_ in socket, ssl and signal) or that want
+# to be imported under their own name: as copies they fail, or take longer every time.
 COLD = [
     *("argparse", "ast", "asyncio.base_events", "asyncio.tasks", "calendar", "codecs", "collections", "configparser"),
     *("contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "difflib", "dis", "email.message", "enum"),
     *("email._header_value_parser", "fractions", "functools", "getpass", "glob", "gzip", "hashlib", "heapq", "hmac"),
     *("html", "html.entities", "http.client", "http.cookiejar", "http.cookies", "http.server", "inspect", "ipaddress"),
     *("json.decoder", "json.encoder", "logging.config", "logging.handlers", "mimetypes", "numbers", "optparse"),
-    *("pathlib", "pickle", "platform", "pprint", "queue", "random", "secrets", "selectors", "shlex", "shutil", "signal"),
-    *("smtplib", "socket", "ssl", "statistics", "string", "subprocess", "tarfile", "tempfile", "textwrap", "threading"),
+    *("pickle", "platform", "pprint", "queue", "random", "secrets", "selectors", "shlex", "shutil"),
+    *("smtplib", "statistics", "string", "subprocess", "tarfile", "tempfile", "textwrap", "threading"),
     *("token", "tokenize", "traceback", "typing", "unittest", "unittest.mock", "urllib.parse", "urllib.request"),
     *("uuid", "warnings", "xml.dom.minidom", "xml.etree.ElementTree", "xmlrpc.client", "zipfile", "zoneinfo"),
 ]
@@ -606,7 +608,7 @@ COLD = [
 
 def imports(rounds):
     """Finds, unmarshals and runs modules again and again, as copies that nobody else uses."""
-    for number in range(max(1, rounds // 5)):
+    for number in range(max(1, rounds // 10)):
         for name in COLD:
             spec = importlib.util.find_spec(name)
             if spec is None or spec.loader is None or not spec.cached:
