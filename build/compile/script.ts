@@ -50,7 +50,7 @@ export function compileScript(plan: Plan): string {
       `grep -rlIF -e "$WORK" "../root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done`,
       '# unchecked-hash: never reads or hashes the source at import (PEP 552). One process, because parallel',
       '# compilation changes reference flags in the marshalled code (https://github.com/python/cpython/issues/129724).',
-      `"../root${prefix}/bin/${python}" -I -B -m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
+      `"../root${prefix}/bin/${python}" -I -B ${bytecode(plan)}-m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
       `  -s "../root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"`,
     ]),
   ].join('\n\n')}\n`;
@@ -206,6 +206,10 @@ function embed(plan: Plan): string[] {
         `printf '%s\\n' ${quote(`${library.name}: ${library.licence}`)} > "$OUT/embed/notices/${library.name}.txt"`,
     ),
   ];
+}
+
+function bytecode({ bytecode = [] }: Plan): string {
+  return bytecode.length === 0 ? '' : `${flagWords(bytecode)} `;
 }
 
 /** Flags as one string of words. */

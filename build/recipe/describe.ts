@@ -43,6 +43,7 @@ export function describe(plan: Plan): string {
     ),
     ...section('How the libraries are compiled', libraryFlags(plan.libraries)),
     ...section('Profile-guided optimisation', describeProfiling(plan)),
+    ...section('Bytecode', reasoned(plan.bytecode ?? [])),
     ...section('Symbols bound to an older glibc', symbols(plan)),
     ...section('Modules left out', reasoned(plan.withoutModules)),
     ...section(

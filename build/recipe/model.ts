@@ -186,6 +186,8 @@ export interface Plan {
   readonly staticModules: StaticModules;
   /** Profile-guided optimisation, where the profile asks for it. */
   readonly profiling?: Profiling;
+  /** Options of the interpreter that compiles the .pyc files; absent when there are none. */
+  readonly bytecode?: readonly Reasoned[];
   readonly requires: readonly Requirement[];
   /** Extension modules that are not built. */
   readonly withoutModules: readonly Reasoned[];

@@ -4,6 +4,7 @@ import { MakeRuntimeError } from '../lib/errors.ts';
 import { shortDigest } from './canonical.ts';
 import {
   applies,
+  bytecodeOptions,
   compilerFlags,
   configureArguments,
   cpython,
@@ -84,6 +85,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
   const left = withoutModules.map(({ value }) => value);
   const origin = choice.libraries ?? defaultLibraries[profile];
   const libraries = origin === 'source' ? sourceLibraries(minor, left, arch, lock) : librariesFor(minor, left);
+  const bytecode = bytecodeOptions(minor, profile);
   const keep = [...recipe.keep, ...intent.keep, ...(choice.withHeaders ? ['headers'] : [])];
   const executable = `python${minor}${flavor === 'free-threaded' ? 't' : ''}`;
   const content: Omit<Plan, 'id'> = {
@@ -113,6 +115,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
     ldflags: [...linkerFlags(minor, flavor, arch, libraries), ...chosen((choices) => choices.ldflags).map(reasoned)],
     staticModules: staticModules(minor, left, libraries),
     ...(profile === 'release' ? { profiling: profiling(choice.training ?? '', choice.profileData) } : {}),
+    ...(bytecode.length === 0 ? {} : { bytecode }),
     requires: [...requirements(minor, flavor), ...libraryRequirements(libraries)],
     withoutModules,
     symbolBindings: symbolBindings(arch),
