@@ -299,9 +299,12 @@ describe.each(runtimes)('on CPython $version', (built) => {
       '    return "fine"',
     );
     await live(built, { files, env: managed(1) }, async ({ give, output }) => {
-      const late = give(1, { 'Lambda-Runtime-Deadline-Ms': String(Date.now() + 300) });
-      const { kind, body } = await late.answer;
-      expect([kind, JSON.parse(body.toString()).errorType]).toEqual(['error', 'CancelledError']);
+      // The second has come too late already, which a busy process can make of any.
+      for (const left of [300, -300]) {
+        const late = give(1, { 'Lambda-Runtime-Deadline-Ms': String(Date.now() + left) });
+        const { kind, body } = await late.answer;
+        expect([kind, JSON.parse(body.toString()).errorType]).toEqual(['error', 'CancelledError']);
+      }
       expect(await value(give(0).answer)).toBe('fine');
       expect(output.stderr).toContain('is cancelled, its time is over');
     });
