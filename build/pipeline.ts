@@ -8,6 +8,7 @@ import { bootstrapDigest, link } from './compile/link.ts';
 import type { Context } from './lib/context.ts';
 import { isMakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
+import { langFolder } from './package/layout.ts';
 import { type Layer, packageLayer } from './package/package.ts';
 import { stableJson } from './recipe/canonical.ts';
 import { librariesFor } from './recipe/libraries.ts';
@@ -90,7 +91,7 @@ export async function buildRuntime(plan: Plan, output: string, ctx: Context): Pr
     return { components, layer: await packageLayer({ tree, plan, ledger, components, notices: texts, outDir }, ctx) };
   });
   const statements = await stage('sbom', 'write SBOM and provenance', async () => {
-    const artifact = { kind: 'layer', file: 'layer.zip', sha256: layer.sha256 } as const;
+    const artifact = { kind: 'layer', file: 'layer.zip', sha256: layer.sha256, home: langFolder } as const;
     const { sha256 } = await digestFile(executable.path, ctx.signal);
     const program = { path: `bin/${plan.python.executable}`, sha256 };
     const version = await toolVersion(ctx.packageDir);

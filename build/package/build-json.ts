@@ -68,6 +68,11 @@ function isRecord(value: Partial<BuildRecord> | null): value is BuildRecord {
     typeof plan.glibcFloor === 'string' &&
     Array.isArray(plan.withoutModules) &&
     Array.isArray(plan.prune) &&
-    Array.isArray(value.ledger?.rows)
+    Array.isArray(value.ledger?.rows) &&
+    (value.components === undefined || (Array.isArray(value.components) && value.components.every(isComponent)))
   );
+}
+
+function isComponent(value: Partial<Component> | null): boolean {
+  return typeof value?.name === 'string' && typeof value.purl === 'string' && Array.isArray(value.texts);
 }

@@ -73,7 +73,7 @@ export function bundledFrom(files: ReadonlyMap<string, string>): Bundled {
   const listed = parseUpstream(files.get(sbomFile));
   const parts = (listed ?? []).map((part) => complete(part, files));
   for (const facts of bundledFacts) {
-    if (parts.some(({ name }) => name === facts.name) || !files.has(facts.text.file)) continue;
+    if (parts.some(({ name }) => name === facts.name) || !hasPart(facts, files)) continue;
     parts.push(
       complete({ name: facts.name, ...(below(facts.text.file) ? { libFiles: [facts.text.file] } : {}) }, files),
     );
@@ -128,6 +128,11 @@ function complete(part: BundledPart, files: ReadonlyMap<string, string>): Bundle
     ...(version === undefined ? {} : { version }),
     ...(text === undefined ? {} : { text }),
   };
+}
+
+/** By its licence file; where the text stands among code of CPython's own, by the text. */
+function hasPart(facts: BundledFacts, files: ReadonlyMap<string, string>): boolean {
+  return facts.text.comment ? textIn(facts, files) !== undefined : files.has(facts.text.file);
 }
 
 function versionIn({ version }: BundledFacts, files: ReadonlyMap<string, string>): string | undefined {

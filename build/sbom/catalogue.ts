@@ -45,7 +45,7 @@ export interface BundledFacts {
   readonly version?: { readonly file: string; readonly pattern: RegExp };
   /**
    * Its licence text: a whole file, the first comment of a file that matches, or a text that Doc/license.rst has and
-   * that is in every artifact. A part whose files are not in the source is not part of that version.
+   * that is in every artifact. A part that upstream does not list is there when its text is.
    */
   readonly text: { readonly file: string; readonly comment?: RegExp; readonly incorporated?: true };
 }

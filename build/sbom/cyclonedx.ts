@@ -5,7 +5,7 @@
 // official Python library judge the result in the tests.
 import { canonicalJson } from '../recipe/canonical.ts';
 import type { Plan } from '../recipe/model.ts';
-import { genericPurl, packageUrl, uuidOf } from './identifiers.ts';
+import { packageUrl, uuidOf } from './identifiers.ts';
 import type { Artifact, Component, Program } from './model.ts';
 
 export interface Described {
@@ -62,12 +62,11 @@ export function cyclonedx(described: Described): object {
         type: 'application',
         name: plan.python.executable,
         version: plan.python.version,
-        purl: genericPurl(plan.python.executable, artifactVersion(plan)),
         hashes: [{ alg: 'SHA-256', content: program.sha256 }],
         description: 'The one executable: interpreter, extension modules, libraries and Runtime API client',
-        properties: [{ name: 'make-runtime:path', value: program.path }],
+        properties: [{ name: 'make-runtime:path', value: `${artifact.home}/${program.path}` }],
       },
-      ...components.map((component) => element(component, program)),
+      ...components.map((component) => element(component, described)),
     ],
     dependencies: [
       // The standard library beside the executable is CPython's too.
@@ -85,7 +84,7 @@ function refs(components: readonly Component[], ...roles: readonly Component['ro
   return components.filter(({ role }) => roles.includes(role)).map(({ ref }) => ref);
 }
 
-function element(component: Component, program: Program): object {
+function element(component: Component, { artifact: { home }, program }: Described): object {
   const { ref, role, name, version, purl, cpe, supplier, source, texts, note } = component;
   const hashes = source && [{ alg: 'SHA-256', content: source.sha256 }];
   return {
@@ -106,10 +105,11 @@ function element(component: Component, program: Program): object {
           ],
         }
       : hashes && { hashes }),
-    ...(role !== 'wheel' && role !== 'bundled' && { evidence: { occurrences: [{ location: program.path }] } }),
+    ...(role !== 'wheel' &&
+      role !== 'bundled' && { evidence: { occurrences: [{ location: `${home}/${program.path}` }] } }),
     properties: [
       { name: 'make-runtime:role', value: role },
-      ...texts.map((value) => ({ name: 'make-runtime:licence-text', value })),
+      ...texts.map((path) => ({ name: 'make-runtime:licence-text', value: `${home}/${path}` })),
     ],
   };
 }

@@ -47,6 +47,8 @@ export interface Artifact {
   /** Its name beside the statements about it: "layer.zip". */
   readonly file: string;
   readonly sha256: string;
+  /** The interpreter's folder in it: "lang". Paths of components are below it. */
+  readonly home: string;
 }
 
 /** The one program of an artifact. */

@@ -71,10 +71,13 @@ function dependencies({ plan, components }: Described): Resource[] {
       .map(({ name, purl }) => ({ name, uri: purl, annotations: { digest: plan.bootstrap } })),
     ...(image ? [image] : []),
     ...(builder.compiler === null ? [] : [compiler(builder.compiler)]),
-    ...Object.entries(builder.packages).map(([name, version]) => ({
-      name,
-      uri: systemPurl(name, version, { system: builder.system, arch }),
-    })),
+    // Sorted: a plan is the same plan in whatever order the package manager listed them.
+    ...Object.entries(builder.packages)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, version]) => ({
+        name,
+        uri: systemPurl(name, version, { system: builder.system, arch }),
+      })),
   ];
 }
 

@@ -49,7 +49,7 @@ export function spdx(described: Described): object {
         SPDXID: programId,
         name: plan.python.executable,
         versionInfo: plan.python.version,
-        packageFileName: program.path,
+        packageFileName: `${artifact.home}/${program.path}`,
         primaryPackagePurpose: 'APPLICATION',
         downloadLocation: 'NOASSERTION',
         filesAnalyzed: false,
@@ -57,7 +57,7 @@ export function spdx(described: Described): object {
         licenseConcluded: 'NOASSERTION',
         licenseDeclared: together(components.filter(({ role }) => role !== 'wheel')),
       },
-      ...components.map(element),
+      ...components.map((component) => element(component, artifact.home)),
     ],
     relationships: relationships(components),
   };
@@ -95,7 +95,7 @@ function relationships(components: readonly Component[]): Relationship[] {
   ];
 }
 
-function element(component: Component): object {
+function element(component: Component, home: string): object {
   const { role, name, version, licence = 'NOASSERTION', licenceWords, cpe, supplier, source, texts, note } = component;
   return {
     SPDXID: idOf(component),
@@ -111,7 +111,7 @@ function element(component: Component): object {
     licenseConcluded: 'NOASSERTION',
     licenseDeclared: licence,
     ...(licenceWords !== undefined && { licenseComments: `Its metadata says: ${licenceWords}` }),
-    ...(texts.length > 0 && { comment: `Licence text: ${texts.join(', ')}` }),
+    ...(texts.length > 0 && { comment: `Licence text: ${texts.map((path) => `${home}/${path}`).join(', ')}` }),
     externalRefs: [
       purlRef(component.purl),
       ...(cpe === undefined
