@@ -79,7 +79,10 @@ def provenance(path):
 
 def judge(path):
     kind = cyclonedx if path.endswith(".cdx.json") else spdx if path.endswith(".spdx.json") else provenance
-    errors, components = kind(path)
+    try:
+        errors, components = kind(path)
+    except Exception as error:  # A reader that gives up has not read it.
+        errors, components = [repr(error)], []
     return {"errors": errors, "components": components}
 
 
