@@ -64,7 +64,7 @@ export function componentsOf(input: {
 }): readonly Component[] {
   const { plan, bundled, tree, wheels, version } = input;
   const byName = (a: Component, b: Component): number => (a.name < b.name ? -1 : 1);
-  return [
+  const components = [
     interpreter(plan),
     bootstrap(plan, version),
     ...plan.libraries.map((library) => linked(library, plan)).sort(byName),
@@ -72,9 +72,17 @@ export function componentsOf(input: {
       .filter((part) => isIn(part, plan, tree))
       .map((part) => bundledComponent(part, plan))
       .sort(byName),
-    // pip may be installed and also lie in ensurepip.
-    ...new Map(wheels.map(wheelComponent).map((component) => [component.ref, component])).values(),
   ];
+  return withWheels(components, wheels);
+}
+
+/**
+ * A list with Python distributions that were found since: an image is made from a layer and may have more of them.
+ * Each is in it once, though pip may be installed and also lie in ensurepip.
+ */
+export function withWheels(components: readonly Component[], wheels: readonly Wheel[]): readonly Component[] {
+  const all = [...components, ...wheels.map(wheelComponent)];
+  return [...new Map(all.map((component) => [component.ref, component])).values()];
 }
 
 const notice = (file: string): string => `${noticesFolder}/${file}`;
@@ -110,7 +118,9 @@ function bootstrap(plan: Plan, version: string): Component {
 }
 
 /** A pinned library has its Source from the lock; without one it is the build machine's own archive. */
-export type LinkedLibrary = Pick<Library, 'name' | 'archives' | 'packages' | 'licence'> & { readonly source?: Source };
+export type LinkedLibrary = Pick<Library, 'name' | 'archives' | 'packages' | 'licence'> & {
+  readonly source?: Source & { readonly cpe?: string };
+};
 
 function linked(library: LinkedLibrary, { builder, arch }: Plan): Component {
   const { name, archives, packages, licence, source } = library;
@@ -118,12 +128,13 @@ function linked(library: LinkedLibrary, { builder, arch }: Plan): Component {
   const texts = [notice(`${name}.txt`)];
   const component = { ref: name, role: 'linked', name, ...(facts && { supplier: facts.supplier }) } as const;
   if (source) {
+    const named = source.cpe ?? (facts && cpe(facts.cpe, source.version));
     return {
       ...component,
       version: source.version,
       licence: source.licence,
       purl: source.purl,
-      ...(facts && { cpe: cpe(facts.cpe, source.version) }),
+      ...(named !== undefined && { cpe: named }),
       ...sourceOf(source),
       texts,
     };

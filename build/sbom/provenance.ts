@@ -86,17 +86,25 @@ function pinned({ file, mirrors, sha256, purl }: Plan['source']): Resource {
   return { name: file, uri: address ?? purl, digest: { sha256 }, annotations: { purl } };
 }
 
-/** A container engine records the image that the commands ran in, by digest. */
-function builderImage(
-  builder: Plan['builder'] & { readonly image?: string; readonly digest?: string },
-): Resource | undefined {
-  const { image, digest } = builder;
-  const sha256 = /^sha256:([0-9a-f]{64})$/.exec(digest ?? '')?.[1];
-  if (image === undefined && sha256 === undefined) return undefined;
+/**
+ * What a container engine records of the image that the commands ran in. Only a digest of its registry is one that
+ * others can ask for; the ones of its content stand beside it.
+ */
+interface BuilderImage {
+  readonly reference: string;
+  readonly rootfs: string;
+  readonly packages: string;
+}
+
+function builderImage({ image }: Plan['builder'] & { readonly image?: BuilderImage }): Resource | undefined {
+  if (!image) return undefined;
+  const { reference, rootfs, packages } = image;
+  const sha256 = /@sha256:([0-9a-f]{64})$/.exec(reference)?.[1];
   return {
     name: 'builder image',
-    ...(image !== undefined && { uri: image }),
+    uri: reference,
     ...(sha256 !== undefined && { digest: { sha256 } }),
+    annotations: { rootfs, packages },
   };
 }
 

@@ -6,12 +6,12 @@ import type { ReportEvent } from '../../build/lib/report.ts';
 import { librariesFor } from '../../build/recipe/libraries.ts';
 import type { Builder, Library, Plan, Source } from '../../build/recipe/model.ts';
 import { libraryFacts } from '../../build/sbom/catalogue.ts';
-import { componentsOf, takeInventory } from '../../build/sbom/inventory.ts';
+import { componentsOf, takeInventory, withWheels } from '../../build/sbom/inventory.ts';
 import type { Component } from '../../build/sbom/model.ts';
 import { findWheels, type Wheel } from '../../build/sbom/wheels.ts';
 import { fileOf, makeTree, type Tree } from '../../build/tree/tree.ts';
 import { tinySource } from '../compile/support/tiny-source.ts';
-import { boto3, bundled, debian, planFor, tree } from './support/described.ts';
+import { boto3, bundled, debian, describedFor, planFor, tree } from './support/described.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'inventory-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -196,6 +196,14 @@ describe('wheels', () => {
       // sha256 of "zip"
       { name: 'pip', version: '26.2.1', sha256: '4a70fe9aa6436e02c2dea340fbd1e352e4ef2d8ce6ca52ad25d4b95471fc8bf2' },
     ]);
+  });
+
+  test('that came later join a list, and those that it has do not', async () => {
+    const { plan, components } = await describedFor(await planFor('3.13'), [boto3]);
+    const pip = { name: 'pip', version: '26.2.1' };
+    const refs = withWheels(components, [pip, boto3]).map(({ ref }) => ref);
+    expect(refs).toEqual([...components.map(({ ref }) => ref), 'wheel/pip@26.2.1']);
+    expect(plan.libraries.every(({ name }) => refs.includes(name))).toBe(true);
   });
 
   test('are components with a purl of PyPI, once each', async () => {

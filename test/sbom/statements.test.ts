@@ -157,11 +157,16 @@ describe('provenance', () => {
     const dependencies = async (change: object) =>
       statement(await describedFor(await planFor('3.13', 'default', { ...debian, ...change }))).predicate
         .buildDefinition.resolvedDependencies;
-    const digest = `sha256:${'5'.repeat(64)}`;
-    expect(await dependencies({ image: 'public.ecr.aws/lambda/provided:al2023', digest })).toContainEqual({
-      name: 'builder image',
-      uri: 'public.ecr.aws/lambda/provided:al2023',
+    const reference = `public.ecr.aws/lambda/provided@sha256:${'5'.repeat(64)}`;
+    const named = { name: 'builder image', annotations: { rootfs: 'r', packages: 'p' } };
+    expect(await dependencies({ image: { reference, rootfs: 'r', packages: 'p' } })).toContainEqual({
+      ...named,
+      uri: reference,
       digest: { sha256: '5'.repeat(64) },
+    });
+    expect(await dependencies({ image: { reference: 'mine:latest', rootfs: 'r', packages: 'p' } })).toContainEqual({
+      ...named,
+      uri: 'mine:latest',
     });
     expect(await dependencies({ compiler: 'Debian clang version 19.1.7 (3)' })).toContainEqual(
       expect.objectContaining({ name: 'compiler', uri: 'pkg:generic/clang@19.1.7' }),
