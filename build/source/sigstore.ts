@@ -75,7 +75,8 @@ export function verifyBundle(read: ReadBundle, bytes: Buffer, expected: Identity
     signer = verifier.verify(toSignedEntity(bundle, bytes));
   } catch (cause) {
     const { code, message } = cause as { code?: string; message: string };
-    if (code === 'CERTIFICATE_ERROR') throw unknownSigner(file, root, `its certificate does not hold (${message})`);
+    // A trust root that does not know an authority says of its certificates and time stamps that they do not hold.
+    if (code === 'CERTIFICATE_ERROR' || code === 'TIMESTAMP_ERROR') throw unknownSigner(file, root, message);
     if (code === undefined && !(cause instanceof PolicyError)) {
       // The library stumbles over what it does not expect; whatever that is, it is no valid signature.
       throw invalid(file, 'is damaged', message, cause);
@@ -83,8 +84,13 @@ export function verifyBundle(read: ReadBundle, bytes: Buffer, expected: Identity
     throw invalid(file, 'does not hold', message, cause);
   }
 
+  const certificate = certificateOf(bundle);
+  // The library compares file and signature with the log entry; Sigstore's Python client also compares the certificate.
+  if (!certificate || !loggedCertificate(entry.canonicalizedBody)?.equals(certificate.raw)) {
+    throw invalid(file, 'does not hold', 'the entry in the transparency log is for another certificate');
+  }
   // Compared here and not by the library's policy, which takes the expected address for a regular expression.
-  const email = emailOf(bundle);
+  const email = emailIn(certificate);
   const issuer = signer.identity?.extensions?.issuer;
   if (email !== expected.email || issuer !== expected.issuer) {
     throw new MakeRuntimeError('SIGNATURE_INVALID', `${file} was signed by somebody else than its release manager.`, {
@@ -106,19 +112,34 @@ export function verifyBundle(read: ReadBundle, bytes: Buffer, expected: Identity
   };
 }
 
-/** The e-mail address a certificate is for, when it is for exactly that: a URI of the same letters is somebody else. */
-function emailOf(bundle: Bundle): string | undefined {
+function certificateOf(bundle: Bundle): X509Certificate | undefined {
   const { content } = bundle.verificationMaterial;
-  const certificate =
-    content.$case === 'x509CertificateChain'
-      ? content.x509CertificateChain.certificates[0]
-      : content.$case === 'certificate'
-        ? content.certificate
-        : undefined;
-  if (!certificate) return undefined;
-  const names = new X509Certificate(certificate.rawBytes).subjectAltName ?? '';
+  switch (content.$case) {
+    case 'certificate':
+      return new X509Certificate(content.certificate.rawBytes);
+    case 'x509CertificateChain': {
+      const leaf = content.x509CertificateChain.certificates[0];
+      return leaf && new X509Certificate(leaf.rawBytes);
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** The certificate in a "hashedrekord" entry, the kind that signatures of files get (Rekor's pkg/types/hashedrekord). */
+function loggedCertificate(body: Buffer): Buffer | undefined {
+  const { kind, spec } = JSON.parse(body.toString('utf8'));
+  if (kind !== 'hashedrekord') return undefined;
+  const pem = spec?.signature?.publicKey?.content;
+  const der = spec?.hashedRekordV002?.signature?.verifier?.x509Certificate?.rawBytes;
+  if (typeof pem === 'string') return new X509Certificate(Buffer.from(pem, 'base64')).raw;
+  return typeof der === 'string' ? Buffer.from(der, 'base64') : undefined;
+}
+
+/** The e-mail address a certificate is for, when it is for exactly that: a URI of the same letters is somebody else. */
+function emailIn({ subjectAltName = '' }: X509Certificate): string | undefined {
   // Node quotes whatever could be mistaken for a separator (https://nodejs.org/api/crypto.html#x509subjectaltname).
-  return /^email:([^\s,"]+)$/.exec(names)?.[1];
+  return /^email:([^\s,"]+)$/.exec(subjectAltName)?.[1];
 }
 
 function invalid(file: string, what: string, detail?: string, cause?: unknown): MakeRuntimeError {

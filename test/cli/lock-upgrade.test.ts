@@ -96,18 +96,22 @@ test('one that cannot be proven keeps all from being written', async () => {
   expect(await readFile(lockFile, 'utf8')).toBe(before);
 });
 
-test.each([
-  [['--write']],
-  [['--upstream', 'https://mirror.example/']],
-  [['--upgrade', '--check', '--write']],
-  [['--upgrade', '--add', '3.14.99']],
-  [['--upgrade', '--upstream', 'ftp://mirror.example/']],
-  [['--upgrade', '--upstream', 'https://user:secret@mirror.example/']],
-])('%j is wrong usage', async (args) => {
-  const { stderr, stdout, exitCode } = await run(...args);
-  expect(exitCode).toBe(exitStatus.USAGE);
-  expect(stdout).toBe('');
-  expect(stderr).not.toContain('secret');
+test('options that contradict each other, or make no sense alone', async () => {
+  const wrong = [
+    ['--write'],
+    ['--upstream', 'https://mirror.example/'],
+    ['--upgrade', '--check', '--write'],
+    ['--upgrade', '--add', '3.14.99'],
+    ['--upgrade', '--upstream', 'ftp://mirror.example/'],
+    ['--upgrade', '--upstream', 'https://user:secret@mirror.example/'],
+  ];
+  const results = await Promise.all(wrong.map((args) => run(...args)));
+  for (const { stderr, stdout, exitCode } of results) {
+    expect(stderr).toContain('[USAGE]');
+    expect(exitCode).toBe(exitStatus.USAGE);
+    expect(stdout).toBe('');
+    expect(stderr).not.toContain('secret');
+  }
 });
 
 test('offline', async () => {

@@ -149,6 +149,11 @@ describe('refused', () => {
     expect(refused(changed(change)).code).toBe('SIGNATURE_INVALID');
   });
 
+  test('a log entry for another certificate', async () => {
+    const text = await sigstore.sign(bytes, { ...hugo, logOther: true });
+    expect(refused(text)).toMatchObject({ detail: expect.stringContaining('another certificate') });
+  });
+
   test('an attestation, which signs a statement and not the file', () => {
     const text = changed((bundle) => {
       delete bundle.messageSignature;

@@ -7,6 +7,7 @@ import {
   type KeyPairKeyObjectResult,
   sign as signBytes,
   webcrypto,
+  X509Certificate,
 } from 'node:crypto';
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
@@ -17,6 +18,8 @@ export interface SignAs {
   readonly issuer?: string;
   /** A URI in the certificate instead of an e-mail address. */
   readonly uri?: string;
+  /** Logs another certificate of the same key beside the right signature. */
+  readonly logOther?: boolean;
 }
 
 export interface TestSigstore {
@@ -48,6 +51,8 @@ export const hugo = { email: 'hugo@python.org', issuer: 'https://github.com/logi
 
 const keyPair = (): KeyPairKeyObjectResult => generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const p256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+// Fulcio writes the issuer twice: bare, and in the newer extension as a DER string (fulcio/docs/oid-info.md).
+const bareIssuerOid = '1.3.6.1.4.1.57264.1.1';
 const issuerOid = '1.3.6.1.4.1.57264.1.8';
 const sctListOid = '1.3.6.1.4.1.11129.2.4.2';
 const name = 'CN=sigstore,O=sigstore.test';
@@ -85,6 +90,7 @@ export async function startSigstore(): Promise<TestSigstore> {
       ),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(authority.publicKey),
+      new x509.Extension(bareIssuerOid, false, utf8),
       // A DER UTF8String; all of these are shorter than 128 bytes.
       new x509.Extension(issuerOid, false, Buffer.concat([Buffer.from([0x0c, utf8.length]), utf8])),
     ];
@@ -135,10 +141,12 @@ export async function startSigstore(): Promise<TestSigstore> {
     async sign(bytes, as = hugo) {
       const { privateKey, publicKey } = keyPair();
       const spki = publicKey.export({ type: 'spki', format: 'der' });
-      const certificate = await issue(await crypto.subtle.importKey('spki', spki, p256, true, ['verify']), as);
+      const key = await crypto.subtle.importKey('spki', spki, p256, true, ['verify']);
+      const certificate = await issue(key, as);
       const signature = signBytes('sha256', bytes, privateKey).toString('base64');
       const digest = createHash('sha256').update(bytes).digest();
-      const pem = `-----BEGIN CERTIFICATE-----\n${certificate.toString('base64')}\n-----END CERTIFICATE-----\n`;
+      const logged = as.logOther === true ? await issue(key, as) : certificate;
+      const pem = new X509Certificate(logged).toString();
       const entries = await rekor.log({
         apiVersion: '0.0.1',
         kind: 'hashedrekord',
