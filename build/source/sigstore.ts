@@ -132,8 +132,12 @@ function loggedCertificate(body: Buffer): Buffer | undefined {
   if (kind !== 'hashedrekord') return undefined;
   const pem = spec?.signature?.publicKey?.content;
   const der = spec?.hashedRekordV002?.signature?.verifier?.x509Certificate?.rawBytes;
-  if (typeof pem === 'string') return new X509Certificate(Buffer.from(pem, 'base64')).raw;
-  return typeof der === 'string' ? Buffer.from(der, 'base64') : undefined;
+  if (typeof der === 'string') return Buffer.from(der, 'base64');
+  try {
+    return new X509Certificate(Buffer.from(pem, 'base64')).raw;
+  } catch {
+    return undefined; // A bare key: somebody signed without a certificate.
+  }
 }
 
 /** The e-mail address a certificate is for, when it is for exactly that: a URI of the same letters is somebody else. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { TrustedRoot } from '@sigstore/protobuf-specs';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { isMakeRuntimeError } from '../../build/lib/errors.ts';
 import { minors } from '../../build/recipe/cpython.ts';
 import { readBundle, verifyBundle } from '../../build/source/sigstore.ts';
 import { releaseManager } from '../../build/source/sigstore-identity.ts';
@@ -74,6 +75,12 @@ test("format 0.1 with a proof that lacks its checkpoint, as in CPython 3.12.5's 
   expect(failure(() => verify(old((entry) => delete entry.inclusionPromise))).code).toBe('SIGNATURE_INVALID');
 });
 
+/** The path of every member of a JSON document, at every depth. */
+function pathsOf(value: unknown): string[][] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [[key], ...pathsOf(inner).map((path) => [key, ...path])]);
+}
+
 describe('refused', () => {
   const refused = (text: string, how: Parameters<typeof verify>[1] = {}) => {
     const error = failure(() => verify(text, how));
@@ -114,6 +121,28 @@ describe('refused', () => {
     for (const part of [0.1, 0.5, 0.9, 0.999]) {
       expect(refused(good.slice(0, Math.floor(good.length * part))).code).toBe('SIGNATURE_INVALID');
     }
+  });
+
+  test('any one thing in it missing or of another kind: refused, or of no weight, but never a mistake of ours', () => {
+    const accepted: string[] = [];
+    for (const path of pathsOf(JSON.parse(good))) {
+      for (const replacement of [undefined, null, '', 'x', -1, [], {}]) {
+        const text = changed((bundle) => {
+          const parent = path.slice(0, -1).reduce((inner, key) => inner[key], bundle);
+          parent[path.at(-1) ?? ''] = replacement;
+        });
+        try {
+          verify(text);
+          accepted.push(path.join('.'));
+        } catch (error) {
+          expect(isMakeRuntimeError(error), `${path.join('.')} = ${replacement}: ${error}`).toBe(true);
+        }
+      }
+    }
+    // What the proof repeats of the signed checkpoint is not read; its path is empty here, the log having one entry.
+    const proof = 'verificationMaterial.tlogEntries.0.inclusionProof';
+    const weightless = [`${proof}.rootHash`, `${proof}.treeSize`, `${proof}.logIndex`, `${proof}.hashes`];
+    expect(new Set(accepted)).toEqual(new Set(weightless));
   });
 
   // biome-ignore lint/suspicious/noExplicitAny: any place of a JSON document
