@@ -101,8 +101,9 @@ program
   .command('inspect')
   .argument('<artifact>', 'a layer .zip')
   .description('sizes by folder, what was dropped and why, libraries needed, how Python was built')
-  .action(async (artifact: string, _options, command: Command) =>
-    (await import('./cli/inspect.ts')).inspect({ artifact }, edgeOf(command)),
+  .option('--licenses', 'instead: every component with its version, its licence and where the text is in the artifact')
+  .action(async (artifact: string, options, command: Command) =>
+    (await import('./cli/inspect.ts')).inspect({ artifact, ...options }, edgeOf(command)),
   );
 
 program
@@ -142,6 +143,16 @@ program
   .option('--check', 'only check: order, recipes without a pin, and every download that can be reached')
   .option('--add <version>', 'pin a further CPython release, repeatable', collect, [])
   .option('--mirror <url>', 'a further place to get it from, repeatable', collect, [])
+  .option('--upgrade', 'look for newer releases, verify their signatures, and show what would change')
+  .option('--write', 'with --upgrade: pin what was found')
+  .option('--upstream <url>', "with --upgrade: a mirror of python.org's ftp/python/ folder")
+  .option('--trusted-root <file>', "with --upgrade: a Sigstore trusted_root.json (default: Sigstore's own, refreshed)")
+  .addHelpText(
+    'after',
+    `
+--upgrade writes nothing without --write. With --check its exit status is 18 (LOCK_STALE) when there is a newer
+release, for a scheduled job in CI.`,
+  )
   .action(async (options, command: Command) => (await import('./cli/lock.ts')).lock(options, edgeOf(command)));
 
 program
