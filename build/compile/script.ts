@@ -95,13 +95,22 @@ function sourcesAndConfigure(plan: Plan): readonly string[] {
       // Relative paths, here and below, keep the scratch folder's name out of the binary (__FILE__, VPATH), and let it
       // have a space, which CPython's Makefile does not quote.
       'cd "$WORK/build"',
-      ...(fromSource(plan)
-        ? ['# Searched before the system, and unlike -I and -L not recorded for what users compile later.']
-        : []),
-      ...(fromSource(plan) ? ['export CPATH=../include LIBRARY_PATH=../lib'] : []),
-      configureCommand(plan),
+      ...(fromSource(plan) ? configureForSource(plan) : [configureCommand(plan)]),
       ...staticModules(plan),
     ]),
+  ];
+}
+
+function configureForSource(plan: Plan): readonly string[] {
+  return [
+    '# Searched before the system, and unlike -I and -L not recorded for what users compile later.',
+    'export CPATH=../include LIBRARY_PATH=../lib',
+    '# The programs that configure tries out are linked with libraries that are not position-independent; what users',
+    '# link later is not to be told so.',
+    `LDFLAGS=-no-pie ${configureCommand(plan)}`,
+    `sed -i -e 's/^\\(CONFIGURE_LDFLAGS=\\).*/\\1/' -e "s/ 'LDFLAGS=-no-pie'//" Makefile.pre Makefile`,
+    '# With one date, or make would make the one from the other again.',
+    'touch -r Makefile Makefile.pre Modules/config.c Makefile',
   ];
 }
 

@@ -112,6 +112,12 @@ const configureRules: readonly Rule[] = [
     reason: 'The folder above the one it is built in: headers and archives of the pinned libraries, and nothing else.',
   },
   {
+    value: 'LIBSQLITE3_LIBS=-lsqlite3 -lm',
+    since: '3.11',
+    libraries: 'source',
+    reason: "SQLite's mathematical functions need libm, which a static archive cannot say.",
+  },
+  {
     value: '--with-system-libmpdec',
     since: '3.13',
     libraries: 'source',
@@ -318,9 +324,7 @@ const bytecodeRules: readonly Rule[] = [
 
 /** Options for compiling the standard library's .pyc files. */
 export function bytecodeOptions(minor: Minor, profile: Profile): readonly Reasoned[] {
-  return bytecodeRules
-    .filter((rule) => applies(rule, minor) && (rule.profile ?? profile) === profile)
-    .map(reasoned);
+  return bytecodeRules.filter((rule) => applies(rule, minor) && (rule.profile ?? profile) === profile).map(reasoned);
 }
 
 /** How extension modules get into the executable. */
