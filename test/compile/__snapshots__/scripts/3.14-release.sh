@@ -24,7 +24,9 @@ step configure
 cd "$WORK/build"
 # Searched before the system, and unlike -I and -L not recorded for what users compile later.
 export CPATH=../include LIBRARY_PATH=../lib
-../src/configure -q \
+# The programs that configure tries out are linked with libraries that are not position-independent; what users
+# link later is not to be told so.
+LDFLAGS=-no-pie ../src/configure -q \
   --prefix=/opt/lang \
   --disable-shared \
   --disable-test-modules \
@@ -32,6 +34,7 @@ export CPATH=../include LIBRARY_PATH=../lib
   --enable-loadable-sqlite-extensions \
   --with-pkg-config=no \
   --with-openssl=.. \
+  'LIBSQLITE3_LIBS=-lsqlite3 -lm' \
   --with-system-libmpdec \
   --without-remote-debug \
   --disable-safety \
@@ -44,6 +47,9 @@ export CPATH=../include LIBRARY_PATH=../lib
   py_cv_module_readline=n/a \
   py_cv_module__dbm=n/a \
   py_cv_module__gdbm=n/a
+sed -i -e 's/^\(CONFIGURE_LDFLAGS=\).*/\1/' -e "s/ 'LDFLAGS=-no-pie'//" Makefile.pre Makefile
+# With one date, or make would make the one from the other again.
+touch -r Makefile Makefile.pre Modules/config.c Makefile
 
 step compile
 # The counters of the training, beside the objects they belong to.
@@ -82,5 +88,5 @@ LIB="../root/opt/lang/lib/python3.14"
 grep -rlIF -e "$WORK" "../root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done
 # unchecked-hash: never reads or hashes the source at import (PEP 552). One process, because parallel
 # compilation changes reference flags in the marshalled code (https://github.com/python/cpython/issues/129724).
-"../root/opt/lang/bin/python3.14" -I -B -m compileall -q -f -j1 --invalidation-mode unchecked-hash \
+"../root/opt/lang/bin/python3.14" -I -B -X no_debug_ranges -m compileall -q -f -j1 --invalidation-mode unchecked-hash \
   -s "../root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"

@@ -24,7 +24,9 @@ step configure
 cd "$WORK/build"
 # Searched before the system, and unlike -I and -L not recorded for what users compile later.
 export CPATH=../include LIBRARY_PATH=../lib
-../src/configure -q \
+# The programs that configure tries out are linked with libraries that are not position-independent; what users
+# link later is not to be told so.
+LDFLAGS=-no-pie ../src/configure -q \
   --prefix=/opt/lang \
   --disable-shared \
   --disable-test-modules \
@@ -32,6 +34,7 @@ export CPATH=../include LIBRARY_PATH=../lib
   --enable-loadable-sqlite-extensions \
   --with-pkg-config=no \
   --with-openssl=.. \
+  'LIBSQLITE3_LIBS=-lsqlite3 -lm' \
   --with-system-libmpdec \
   --without-remote-debug \
   --disable-safety \
@@ -44,6 +47,9 @@ export CPATH=../include LIBRARY_PATH=../lib
   py_cv_module_readline=n/a \
   py_cv_module__dbm=n/a \
   py_cv_module__gdbm=n/a
+sed -i -e 's/^\(CONFIGURE_LDFLAGS=\).*/\1/' -e "s/ 'LDFLAGS=-no-pie'//" Makefile.pre Makefile
+# With one date, or make would make the one from the other again.
+touch -r Makefile Makefile.pre Modules/config.c Makefile
 
 step instrument
 # _NODIST flags reach the interpreter and its extension modules, not what users compile against it later; given
@@ -56,6 +62,7 @@ make -j"$JOBS" platform
 step train
 # What the build itself ran (freezing modules) is not what functions do.
 find . -name '*.gcda' -delete
-./python -B -E -s "$TRAINING" 40
+# Not -B: from the second time on modules come from .pyc files, as they do on Lambda.
+./python -E -s "$TRAINING" 40
 find . -name '*.gcda' | sort > counters
 tar --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$OUT/profile.tar" -T counters

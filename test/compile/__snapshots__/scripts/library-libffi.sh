@@ -16,7 +16,7 @@ export CFLAGS='-O2 -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pie -
 OPTIONS='--disable-shared --enable-static --disable-docs --with-pic=no --disable-multi-os-directory --prefix=/usr --libdir=/usr/lib'
 # Debian's archive has no configure; upstream's has.
 [ -e configure ] || autoreconf -fi
-./configure --quiet $OPTIONS
+LDFLAGS=-no-pie ./configure --quiet $OPTIONS
 make -j"$JOBS" V=1
 make install DESTDIR="$PWD/root" > /dev/null
 cp root/usr/lib/libffi.a "$OUT/lib/"

@@ -14,7 +14,7 @@ tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1
 cd "$WORK/src"
 export CFLAGS='-O2 -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pie -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
 OPTIONS='--disable-shared --disable-cxx --disable-doc'
-./configure --quiet $OPTIONS
+LDFLAGS=-no-pie ./configure --quiet $OPTIONS
 make -j"$JOBS" -C libmpdec
 cp libmpdec/libmpdec.a "$OUT/lib/"
 cp libmpdec/mpdecimal.h "$OUT/include/"

@@ -12,7 +12,7 @@ step library
 mkdir -p "$WORK/src" "$OUT/lib" "$OUT/include" "$OUT/notices"
 tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1
 cd "$WORK/src"
-export CFLAGS='-O2 -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pie -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
+export CFLAGS='-Os -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pie -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
 OPTIONS='-DSQLITE_THREADSAFE=1 -DSQLITE_ENABLE_FTS3 -DSQLITE_ENABLE_FTS3_PARENTHESIS -DSQLITE_ENABLE_FTS4 -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE -DSQLITE_ENABLE_COLUMN_METADATA -DSQLITE_ENABLE_DBSTAT_VTAB -DSQLITE_ENABLE_MATH_FUNCTIONS -DHAVE_FDATASYNC -DHAVE_GMTIME_R -DHAVE_ISNAN -DHAVE_LOCALTIME_R -DHAVE_USLEEP -DHAVE_STRERROR_R -D_GNU_SOURCE'
 # Upstream's archive holds the amalgamation; Debian's holds the sources that it is made of.
 [ -e sqlite3.c ] || { ./configure --disable-tcl --disable-readline && make sqlite3.c; }

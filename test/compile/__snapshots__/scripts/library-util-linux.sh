@@ -14,7 +14,7 @@ tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1
 cd "$WORK/src"
 export CFLAGS='-O2 -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pie -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
 OPTIONS='--disable-all-programs --enable-libuuid --disable-shared --enable-static --disable-nls --disable-asciidoc --disable-bash-completion --without-python --disable-year2038'
-./configure --quiet $OPTIONS
+LDFLAGS=-no-pie ./configure --quiet $OPTIONS
 make -j"$JOBS" V=1 libuuid.la
 cp .libs/libuuid.a "$OUT/lib/"
 mkdir "$OUT/include/uuid"

@@ -14,7 +14,7 @@ tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1
 cd "$WORK/src"
 export CFLAGS='-O2 -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pie -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
 OPTIONS='--disable-shared --disable-xz --disable-xzdec --disable-lzmadec --disable-lzmainfo --disable-lzma-links --disable-scripts --disable-doc --disable-nls --disable-microlzma --disable-lzip-decoder --without-pic --prefix=/usr --libdir=/usr/lib'
-./configure --quiet $OPTIONS
+LDFLAGS=-no-pie ./configure --quiet $OPTIONS
 make -j"$JOBS" V=1 -C src/liblzma
 make -C src/liblzma install DESTDIR="$PWD/root" > /dev/null
 cp root/usr/lib/liblzma.a "$OUT/lib/"

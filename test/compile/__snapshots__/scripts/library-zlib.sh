@@ -14,7 +14,7 @@ tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1
 cd "$WORK/src"
 export CFLAGS='-O2 -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pie -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
 OPTIONS=--static
-./configure $OPTIONS
+LDFLAGS=-no-pie ./configure $OPTIONS
 make -j"$JOBS" libz.a
 cp libz.a "$OUT/lib/"
 cp zlib.h zconf.h "$OUT/include/"
