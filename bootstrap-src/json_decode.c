@@ -18,6 +18,7 @@
 #define KEYS_LOG2 8       /* of the entries of the cache */
 #define KEYS (1 << KEYS_LOG2)
 #define KEY_MAX 48        /* bytes; longer keys are rarely repeated */
+#define REPEATING_TEXT 1024 /* bytes; below that, clearing the cache costs more than it saves */
 #define LONG_TEXT 16384   /* bytes; a document from which the collector's rounds are worth avoiding */
 #define EXACT_DIGITS 18   /* decimal digits that always fit in an int64_t */
 
@@ -27,7 +28,7 @@ typedef struct {
     size_t count, capacity;
     char *scratch; /* a string with its escapes undone, or a long number */
     size_t scratch_capacity;
-    PyObject *keys[KEYS]; /* owned or NULL: documents repeat few keys many times */
+    PyObject **keys; /* KEYS of them, owned or NULL: documents repeat few keys many times. NULL for a short document */
 } reader;
 
 static PyObject *read_value(reader *r);
@@ -227,13 +228,16 @@ static PyObject *read_string(reader *r, bool key)
     size_t length = (size_t)(stop - from);
     r->at = stop + 1;
     PyObject **cached = NULL;
-    if (key && length > 1 && length <= KEY_MAX && r->end - from >= 8) {
-        cached = &r->keys[key_slot(from, length)];
-        PyObject *known = *cached;
-        if (known != NULL && (size_t)PyUnicode_GET_LENGTH(known) == length &&
-            memcmp(PyUnicode_DATA(known), from, length) == 0) {
-            return Py_NewRef(known);
+    if (key && r->keys != NULL && length > 1 && length <= KEY_MAX && r->end - from >= 8) {
+        PyObject **pair = r->keys + (key_slot(from, length) & ~(size_t)1);
+        for (int i = 0; i < 2; i++) {
+            PyObject *known = pair[i];
+            if (known != NULL && (size_t)PyUnicode_GET_LENGTH(known) == length &&
+                memcmp(PyUnicode_DATA(known), from, length) == 0) {
+                return Py_NewRef(known);
+            }
         }
+        cached = pair[0] == NULL ? pair : pair + 1; /* of three that meet, two take turns */
     }
     PyObject *text;
     if (length < 2) {
@@ -508,6 +512,11 @@ static bool pause_collector(Py_ssize_t length)
 PyObject *json_decode(const char *text, Py_ssize_t length)
 {
     reader r = {.at = text, .end = text + length};
+    PyObject *keys[KEYS];
+    if (length >= REPEATING_TEXT) {
+        memset(keys, 0, sizeof keys);
+        r.keys = keys;
+    }
     const bool paused = pause_collector(length);
     skip_space(&r);
     PyObject *value = read_value(&r);
@@ -521,7 +530,7 @@ PyObject *json_decode(const char *text, Py_ssize_t length)
             value = refuse();
         }
     }
-    for (size_t i = 0; i < KEYS; i++) {
+    for (size_t i = 0; r.keys != NULL && i < KEYS; i++) {
         Py_XDECREF(r.keys[i]);
     }
     PyMem_Free(r.values);

@@ -2,7 +2,7 @@
  * digits, bytes as text. Refuses to know where the text goes.
  *
  * Ownership: `out.bytes` is a bytes object that only this file can see until it is returned; it is grown with
- * _PyBytes_Resize and cut to its length at the end, so that the text is written once and never copied.
+ * _PyBytes_Resize and cut to its length at the end, so that the text is written once and hardly copied.
  * Borrowed references are never held across a call that can run Python code or (free-threaded) let another thread
  * change the container: such items are taken as new references first.
  */
@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 #include <string.h>
+
+#define LARGE 65536 /* bytes of text */
 
 typedef struct frame {
     PyObject *container; /* borrowed: the caller's frame holds it */
@@ -675,7 +677,11 @@ PyObject *json_encode(PyObject *value, bool ensure_ascii)
     w.at = PyBytes_AS_STRING(w.bytes);
     int result = write_value(&w, value, NULL);
     Py_XDECREF(w.decimal);
-    if (result == 0) {
+    if (result == 0 && w.length >= LARGE) {
+        /* As _PyBytes_Resize ends. Nothing is given back: it is posted and freed, and to shrink may be to copy. */
+        Py_SET_SIZE(w.bytes, w.length);
+        PyBytes_AS_STRING(w.bytes)[w.length] = '\0';
+    } else if (result == 0) {
         (void)_PyBytes_Resize(&w.bytes, w.length); /* NULL with MemoryError when it fails */
     } else {
         Py_CLEAR(w.bytes);
