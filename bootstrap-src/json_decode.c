@@ -28,7 +28,7 @@ typedef struct {
     size_t count, capacity;
     char *scratch; /* a string with its escapes undone, or a long number */
     size_t scratch_capacity;
-    PyObject **keys; /* KEYS of them, owned or NULL: documents repeat few keys many times. NULL for a short document */
+    PyObject **keys; /* KEYS, each owned or NULL: documents repeat few keys many times. NULL for a short document */
 } reader;
 
 static PyObject *read_value(reader *r);
@@ -190,8 +190,8 @@ static PyObject *unescaped(reader *r, const char *from, const char *close)
     return PyUnicode_DecodeUTF8(r->scratch, to - r->scratch, "surrogatepass");
 }
 
-/* The slot of the cache for a key of so many bytes: its first eight and its last eight decide. What lies behind a short one
-   in the document is masked away (the bytes are there: a quote follows, and more than eight bytes are left). */
+/* The slot of the cache for a key of so many bytes: its first eight and its last eight decide. What lies behind a short
+   one in the document is masked away (the caller has seen to it that eight bytes are there). */
 static inline size_t key_slot(const char *from, size_t length)
 {
     uint64_t first, last;

@@ -8,7 +8,7 @@ export function describe({ title, how, runs, figures, subjects, goals }: Measure
     name,
     ...figures.flatMap(({ key, unit }) => {
       const values = samples[key];
-      return values === undefined ? ['', ''] : [withUnit(median(values), unit), spread(values)];
+      return values === undefined ? ['', ''] : [withUnit(median(values), unit), runs === 1 ? '' : spread(values)];
     }),
   ]);
   const head = ['', ...figures.flatMap((figure) => [figure.title, '10 % to 90 %'])];
@@ -19,24 +19,29 @@ export function describe({ title, how, runs, figures, subjects, goals }: Measure
     '',
     ...table(head, rows),
     '',
-    ...table(['ratio (and the interval of its median)', 'measured', '', 'target', ''], goals.map(goalRow)),
+    ...table(
+      ['ratio (and the interval of its median)', 'measured', '', 'target', ''],
+      goals.map((goal) => goalRow(goal, runs)),
+    ),
   ].join('\n');
 }
 
 /** One line for each promise, over all scenarios. */
 export function summary(all: readonly Measured[]): string {
-  const rows = all.flatMap(({ scenario, goals }) =>
-    goals.filter(({ target }) => target !== undefined).map((goal) => [scenario, ...goalRow(goal)]),
+  const rows = all.flatMap(({ scenario, goals, runs }) =>
+    goals.filter(({ target }) => target !== undefined).map((goal) => [scenario, ...goalRow(goal, runs)]),
   );
   return table(['benchmark', 'ratio', 'measured', '', 'target', ''], rows).join('\n');
 }
 
-function goalRow({ what, lessFloor, measured, interval, target, verdict }: MeasuredGoal): string[] {
-  const said = { met: 'met', missed: 'missed', unsure: 'the noise is larger than the difference' };
+function goalRow({ what, lessFloor, measured, interval, target, verdict }: MeasuredGoal, runs: number): string[] {
+  // Fewer than six values have no interval of 95 %: what is shown is their range.
+  const always = runs < 6 ? (runs === 1 ? ', in one run' : `, in all ${runs} runs`) : '';
+  const said = { met: `met${always}`, missed: `missed${always}`, unsure: 'the noise is larger than the difference' };
   return [
     lessFloor === undefined ? what : `${what}, both less ${lessFloor}`,
     number(measured),
-    `${number(interval.low)} to ${number(interval.high)}`,
+    runs === 1 ? '' : `${number(interval.low)} to ${number(interval.high)}`,
     target === undefined ? '' : `${target.bound} ${number(target.value)}`,
     verdict === undefined ? '' : said[verdict],
   ];

@@ -40,7 +40,7 @@ export async function bench(options: BenchOptions, edge: Edge): Promise<void> {
   edge.print(
     edge.json
       ? JSON.stringify({ heading, scenarios: measured })
-      : [heading, ...measured.map(describe), '### Targets', summary(measured)].join('\n\n'),
+      : [heading, '### Targets', summary(measured), ...measured.map(describe)].join('\n\n'),
   );
 }
 
