@@ -129,8 +129,9 @@ async def _serve(mine, function, taken):
     if loop.patient:
         # Nobody waits for it any longer, but it would keep its place among the N for as long as it runs.
         left = int(taken.deadline_ms or 0) / 1000 - time.time()
-        if 0 < left < 86400:  # AWS's own emulator sends nonsense
-            timer = mine.call_later(left, _deadline_passed, asyncio.current_task(), taken)
+        # It may have passed while the process was too busy to ask. Beyond a day is nonsense: AWS's emulator sends years.
+        if -86400 < left < 86400:
+            timer = mine.call_later(max(left, 0), _deadline_passed, asyncio.current_task(), taken)
     try:
         result = await _value(taken, function(*loop.arguments(taken)))
         answer = None if taken.stream is not None else payload.marshal(result)

@@ -24,6 +24,8 @@ export type StepResult =
       readonly step: 'memory';
       readonly processes: number;
       readonly resident: number;
+      /** The part of it that is in no file: heaps, stacks, written data. */
+      readonly anonymous: number;
       readonly proportional: number;
       readonly peak: number;
     }

@@ -7,7 +7,7 @@
  *   exit           nothing is served; the time until PROGRAM has ended, and its peak size
  *   pause MS       nothing is done for that long
  *   ready N        the time until N requests for work are waiting
- *   memory         resident, proportional and peak size of PROGRAM and everything it has started
+ *   memory         resident, anonymous, proportional and peak size of PROGRAM and everything it has started
  *   trips N        N invocations, one after the other: event written to response complete, and to being asked again
  *   load K N       N invocations, K at a time: the time for all
  *   stream BYTES   one invocation whose response comes in pieces: the time from its first byte to its last
@@ -356,7 +356,7 @@ static void serve_once(void)
 /* ---- memory ------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    long processes, resident, proportional, peak;
+    long processes, resident, anonymous, proportional, peak;
 } memory;
 
 static long field(const char *text, const char *name)
@@ -398,6 +398,7 @@ static void add_memory(memory *sum, pid_t pid)
     }
     sum->processes++;
     sum->resident += field(text, "\nVmRSS:");
+    sum->anonymous += field(text, "\nRssAnon:");
     sum->peak += field(text, "\nVmHWM:");
     if (read_proc(pid, "smaps_rollup", text, sizeof text)) {
         sum->proportional += field(text, "\nPss:");
@@ -473,8 +474,8 @@ static void step_memory(void)
     struct timespec pause = {.tv_nsec = 20000000}; /* the request is out; let the program reach its wait */
     nanosleep(&pause, NULL);
     memory m = measure_tree();
-    printf("{\"step\":\"memory\",\"processes\":%ld,\"resident\":%ld,\"proportional\":%ld,\"peak\":%ld}\n", m.processes,
-           m.resident, m.proportional, m.peak);
+    printf("{\"step\":\"memory\",\"processes\":%ld,\"resident\":%ld,\"anonymous\":%ld,\"proportional\":%ld,\"peak\":%ld}\n",
+           m.processes, m.resident, m.anonymous, m.proportional, m.peak);
 }
 
 static void step_trips(long count)
