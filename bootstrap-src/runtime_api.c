@@ -813,13 +813,19 @@ static void put_header(request_head *h, const char *name, const char *value)
     put_text(h, "\r\n");
 }
 
+/* RFC 3986, 2.3. Not isalnum: what that accepts beyond ASCII is the locale's affair. */
+static bool unreserved(unsigned char ch)
+{
+    return (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '.' ||
+           ch == '_' || ch == '~';
+}
+
 /* Ids are UUIDs in practice; anything else is percent-encoded, as AWS's Node client does. */
 static void put_segment(request_head *h, const char *id)
 {
     for (; *id != '\0'; id++) {
         size_t plain = 0;
-        unsigned char ch;
-        while ((ch = (unsigned char)id[plain]) != '\0' && (isalnum(ch) || ch == '-' || ch == '.' || ch == '_' || ch == '~')) {
+        while (unreserved((unsigned char)id[plain])) {
             plain++;
         }
         if (plain > 0) {
@@ -827,7 +833,7 @@ static void put_segment(request_head *h, const char *id)
             id += plain - 1;
         } else {
             char escaped[4];
-            snprintf(escaped, sizeof escaped, "%%%02X", ch);
+            snprintf(escaped, sizeof escaped, "%%%02X", (unsigned char)*id);
             put(h, escaped, 3);
         }
     }
