@@ -96,7 +96,7 @@ const scenario = (name: string, title: string, what: string, event: () => string
 export const echoRecords = scenario(
   'echo-records',
   'Echo of 5.9 MB, records',
-  'Twenty-six thousand small objects.',
+  'Thirty thousand small objects.',
   records,
 );
 export const echoText = scenario('echo-text', 'Echo of 5.9 MB, one text', 'One string of base64.', text);

@@ -7,7 +7,7 @@ const invocations = 1000;
 export const memory: Scenario = {
   name: 'memory',
   title: 'Idle memory, trivial handler',
-  how: `Waiting for \`next\`, after init and after ${invocations} invocations. Resident size counts the pages of files too, as many around each that is used as the kernel finds convenient: with the same file it has been seen to differ by 2 MB. \`anonymous\` is the part that is in no file. Plain Python sleeps: what the interpreter takes by itself.`,
+  how: `Waiting for \`next\`, after init and after ${invocations} invocations. Resident size counts the pages of files too, as many around each that is used as the kernel finds convenient: with the same file it has been seen to differ by nearly 3 MB. \`anonymous\` is the part that is in no file. Plain Python sleeps: what the interpreter takes by itself.`,
   share: 5,
   prepare: async (bench) => {
     const code = await echo(bench);
