@@ -153,9 +153,10 @@ program
 
 program
   .command('bench')
-  .description("measure init time and round trip beside plain python and AWS's own client")
+  .description("measure time and memory beside plain python and AWS's own client")
   .argument('[artifact]', 'a layer .zip (default: what `build 3.13t` makes)')
-  .option('--runs <n>', 'measured starts of each', positiveNumber, 30)
+  .option('--runs <n>', 'measured starts of each; long benchmarks take a fraction of it', positiveNumber, 30)
+  .option('--only <benchmark>', 'only this one, repeatable', collect, [])
   .action(async (artifact: string | undefined, options, command: Command) =>
     (await import('./cli/bench.ts')).bench({ artifact, ...options }, edgeOf(command)),
   );
