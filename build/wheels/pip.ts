@@ -1,0 +1,73 @@
+// The pip that CPython's own source carries for ensurepip: pinned by the source's hash, so the same plan has the same
+// pip, and it is at hand for an artifact that was built long ago or for another machine.
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import type { Context } from '../lib/context.ts';
+import { explainSystemError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
+import { folderOnce } from '../lib/folder.ts';
+import { readZip } from '../package/unzip.ts';
+import type { Plan } from '../recipe/model.ts';
+import { readLock } from '../source/lock.ts';
+import { fetchPlanSource } from '../source/obtain.ts';
+import { compileBytecode } from './bytecode.ts';
+import { type Installed, installWheel, withBytecode } from './wheel.ts';
+
+/**
+ * The wheel of pip inside of a plan's CPython source.
+ * @returns its path in the cache
+ * @throws as fetchPlanSource(); DISK_FULL, CANCELLED
+ */
+export async function bundledPip(plan: Plan, ctx: Context): Promise<string> {
+  const folder = join(ctx.cacheDir, 'pip', plan.source.sha256);
+  await folderOnce(folder, async (scratch) => {
+    const source = await fetchPlanSource(plan, await readLock(ctx.packageDir), ctx);
+    const unpacked = join(scratch, 'unpacked');
+    await mkdir(unpacked);
+    const argv = [
+      '-xf',
+      source,
+      '-C',
+      unpacked,
+      '--strip-components=4',
+      '--wildcards',
+      '*/Lib/ensurepip/_bundled/pip-*.whl',
+    ];
+    const result = await execa('tar', argv, { reject: false, cancelSignal: ctx.signal, stdin: 'ignore' });
+    throwIfCancelled(ctx.signal);
+    const [wheel] = await readdir(unpacked);
+    if (result.failed || wheel === undefined) {
+      throw explainSystemError(
+        new MakeRuntimeError('EXTRAS_UNAVAILABLE', `There is no pip in ${plan.source.file}.`, {
+          remedy: 'Make the image with --without-pip.',
+          detail: result.stderr || result.shortMessage || '',
+        }),
+        'unpacking pip',
+      );
+    }
+    await rename(join(unpacked, wheel), join(scratch, wheel));
+    await rm(unpacked, { recursive: true });
+  });
+  const [wheel = ''] = await readdir(folder);
+  return join(folder, wheel);
+}
+
+/**
+ * pip as installed below the prefix, with the commands pip, pip3 and pip3.Y.
+ * @param interpreter compiles its bytecode; without one there is none, and Python writes it when pip is first used
+ */
+export async function installPip(
+  wheel: string,
+  plan: Pick<Plan, 'python'>,
+  interpreter: string | undefined,
+  ctx: Context,
+): Promise<Installed> {
+  const { python } = plan;
+  // pip installs itself under these three names whatever its wheel says (pip/_internal/operations/install/wheel.py);
+  // the wheel's own third name, where there is one, is of the Python that packed it.
+  const names = ['pip', 'pip3', `pip${python.minor}`];
+  const commands = new Map(names.map((name) => [name, 'pip._internal.cli.main:main']));
+  const installed = await installWheel(await readZip(wheel), python, commands);
+  if (interpreter === undefined) return installed;
+  return withBytecode(installed, python, await compileBytecode(installed.tree, interpreter, ctx));
+}
