@@ -40,6 +40,6 @@ export async function image(options: ImageOptions, edge: Edge): Promise<void> {
     verdict,
   );
   edge.say(`${(made.size / 1e6).toFixed(1)} MB in ${made.layers.length} layers, ${made.digest}`);
-  if (made.base !== undefined && !base.includes('@')) edge.say(`base ${base} is ${made.base} today`);
+  if (made.base !== undefined && !/^layout:|@/.test(base)) edge.say(`base ${base} is ${made.base} today`);
   edge.print(edge.json ? JSON.stringify({ plan: plan.id, name: plan.name, ...made }) : made.path);
 }

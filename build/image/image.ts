@@ -11,6 +11,7 @@ import { stableJson } from '../package/build-json.ts';
 import type { Plan } from '../recipe/model.ts';
 import type { ImageFormat } from '../registry/formats.ts';
 import { type Descriptor, type Manifest, mediaTypes, ociIndex } from '../registry/oci.ts';
+import { parseReference, printReference } from '../registry/reference.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Base } from './base.ts';
 import { writeBlob, writeGzip } from './blob.ts';
@@ -90,7 +91,11 @@ export async function packageImage(input: ImageInput, ctx: Pick<Context, 'report
       mediaType: types.manifest,
       ...manifestBlob,
       platform: { architecture: ociArchitecture[plan.arch], os: 'linux' },
-      annotations: { 'org.opencontainers.image.ref.name': tagOf(input.name) },
+      annotations: {
+        // What containerd, and podman since 4.0, name an image that they load (containers/podman#12560).
+        'io.containerd.image.name': printReference(parseReference(input.name)),
+        'org.opencontainers.image.ref.name': parseReference(input.name).tag ?? 'latest',
+      },
     };
     await writeFile(
       join(scratch, 'index.json'),
@@ -113,10 +118,6 @@ export async function packageImage(input: ImageInput, ctx: Pick<Context, 'report
     throw explainSystemError(error, `writing ${folder}`);
   });
   return image!;
-}
-
-function tagOf(name: string): string {
-  return /:([^:/]+)$/.exec(name)?.[1] ?? 'latest';
 }
 
 /** The base's layers as files of the layout: as they are, or compressed where they are not. */

@@ -60,7 +60,9 @@ export class Registry implements Disposable {
     this.reference = reference;
     this.#ctx = ctx;
     this.#options = options;
-    this.#http = openSession(ctx.env, 0);
+    // This very machine is never behind a proxy (as in Go's ProxyFromEnvironment, which Docker uses).
+    const direct = [ctx.env.no_proxy ?? ctx.env.NO_PROXY, 'localhost', '127.0.0.1', '[::1]'].filter(Boolean).join(',');
+    this.#http = openSession({ ...ctx.env, no_proxy: direct }, 0);
   }
 
   [Symbol.dispose](): void {
