@@ -25,7 +25,7 @@ import { BadWheel, type Installed, installWheel, withBytecode } from './wheel.ts
  *   CANCELLED
  */
 export async function installExtras(plan: Plan, interpreter: string | undefined, ctx: Context): Promise<Tree> {
-  const pip = await bundledPip(plan, ctx);
+  const { folder: pip } = await bundledPip(plan, ctx);
   const wanted = (plan.extras ?? []).flatMap(({ packages }) => packages);
   const target: Target = { ...plan.python, arch: plan.arch };
   const packages = await applicable(wanted, target, pip, ctx);
@@ -142,7 +142,7 @@ function pipEnvironment(env: Context['env']): Record<string, string> {
   const passed = Object.entries(env).filter(
     (row): row is [string, string] => wanted.test(row[0]) && row[1] !== undefined,
   );
-  return { ...Object.fromEntries(passed), PIP_REQUIRE_VIRTUALENV: '0', PYTHONDONTWRITEBYTECODE: '1' };
+  return { ...Object.fromEntries(passed), PIP_REQUIRE_VIRTUALENV: '0' };
 }
 
 /** Once more after pip: the folder may be one that an earlier run left in the cache. */

@@ -10,15 +10,22 @@ import { readZip } from '../package/unzip.ts';
 import type { Plan } from '../recipe/model.ts';
 import { readLock } from '../source/lock.ts';
 import { fetchPlanSource } from '../source/obtain.ts';
+import { writeTree } from '../tree/tree.ts';
 import { compileBytecode } from './bytecode.ts';
 import { type Installed, installWheel, withBytecode } from './wheel.ts';
 
+export interface BundledPip {
+  /** The wheel. */
+  readonly wheel: string;
+  /** Its content as a folder, for running it here: from a zip, Python would compile it anew each time. */
+  readonly folder: string;
+}
+
 /**
- * The wheel of pip inside of a plan's CPython source.
- * @returns its path in the cache
+ * The pip inside of a plan's CPython source, in the cache.
  * @throws as fetchPlanSource(); DISK_FULL, CANCELLED
  */
-export async function bundledPip(plan: Plan, ctx: Context): Promise<string> {
+export async function bundledPip(plan: Plan, ctx: Context): Promise<BundledPip> {
   const folder = join(ctx.cacheDir, 'pip', plan.source.sha256);
   await folderOnce(folder, async (scratch) => {
     const source = await fetchPlanSource(plan, await readLock(ctx.packageDir), ctx);
@@ -47,9 +54,10 @@ export async function bundledPip(plan: Plan, ctx: Context): Promise<string> {
     }
     await rename(join(unpacked, wheel), join(scratch, wheel));
     await rm(unpacked, { recursive: true });
+    await writeTree(await readZip(join(scratch, wheel)), unpacked, ctx.signal);
   });
-  const [wheel = ''] = await readdir(folder);
-  return join(folder, wheel);
+  const wheel = (await readdir(folder)).find((name) => name.endsWith('.whl')) ?? '';
+  return { wheel: join(folder, wheel), folder: join(folder, 'unpacked') };
 }
 
 /**
@@ -57,7 +65,7 @@ export async function bundledPip(plan: Plan, ctx: Context): Promise<string> {
  * @param interpreter compiles its bytecode; without one there is none, and Python writes it when pip is first used
  */
 export async function installPip(
-  wheel: string,
+  { wheel }: Pick<BundledPip, 'wheel'>,
   plan: Pick<Plan, 'python'>,
   interpreter: string | undefined,
   ctx: Context,

@@ -90,7 +90,7 @@ print(json.dumps(sorted(set(said))))
 async function ask<Answer>(program: string, question: unknown, pip: string, ctx: Context): Promise<Answer> {
   const result = await execa('python3', ['-c', program], {
     extendEnv: false,
-    env: { PATH: ctx.env['PATH'] ?? '', PYTHONPATH: pip, PYTHONDONTWRITEBYTECODE: '1' },
+    env: { PATH: ctx.env['PATH'] ?? '', PYTHONPATH: pip },
     input: JSON.stringify(question),
     reject: false,
     cancelSignal: ctx.signal,
