@@ -26,7 +26,7 @@ export interface BundledPip {
  * @throws as fetchPlanSource(); DISK_FULL, CANCELLED
  */
 export async function bundledPip(plan: Plan, ctx: Context): Promise<BundledPip> {
-  const folder = join(ctx.cacheDir, 'pip', plan.source.sha256);
+  const folder = join(ctx.cacheDir, 'ensurepip', plan.source.sha256);
   await folderOnce(folder, async (scratch) => {
     const source = await fetchPlanSource(plan, await readLock(ctx.packageDir), ctx);
     const unpacked = join(scratch, 'unpacked');

@@ -72,7 +72,7 @@ beforeAll(async () => {
     offline: false,
   };
   if (pip === undefined) return;
-  const folder = join(ctx.cacheDir, 'pip', samplePlan().source.sha256);
+  const folder = join(ctx.cacheDir, 'ensurepip', samplePlan().source.sha256);
   await mkdir(folder, { recursive: true });
   await copyFile(pip, join(folder, basename(pip)));
   await writeTree(await readZip(pip), join(folder, 'unpacked'));
