@@ -257,12 +257,7 @@ describe('a base in a folder', () => {
   const magic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
   test.each<[string, LayoutImage, string, string]>([
     ['zstd by type', { layerType: 'application/vnd.oci.image.layer.v1.tar+zstd' }, 'BASE_UNSUPPORTED', 'zstd'],
-    [
-      'zstd under another name',
-      { compress: (tar: Buffer) => Buffer.concat([magic, tar]) },
-      'BASE_UNSUPPORTED',
-      'zstd',
-    ],
+    ['zstd under another name', { compress: (tar: Buffer) => Buffer.concat([magic, tar]) }, 'BASE_UNSUPPORTED', 'zstd'],
     [
       'a foreign layer',
       { layerType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip' },
