@@ -107,8 +107,9 @@ program
   .command('inspect')
   .argument('<artifact>', 'a layer .zip')
   .description('sizes by folder, what was dropped and why, libraries needed, how Python was built')
-  .action(async (artifact: string, _options, command: Command) =>
-    (await import('./cli/inspect.ts')).inspect({ artifact }, edgeOf(command)),
+  .option('--licenses', 'instead: every component with its version, its licence and where the text is in the artifact')
+  .action(async (artifact: string, options, command: Command) =>
+    (await import('./cli/inspect.ts')).inspect({ artifact, ...options }, edgeOf(command)),
   );
 
 program

@@ -1,7 +1,8 @@
 // `make-runtime image`: builds a recipe unless it is given a layer, makes the image and says where it is.
 import { defaultBase } from '../image/base.ts';
+import { buildImage } from '../image-pipeline.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
-import { buildImage, buildRuntime, type PlanRequest, resolvePlan } from '../pipeline.ts';
+import { buildRuntime, type PlanRequest, resolvePlan } from '../pipeline.ts';
 import type { ImageFormat } from '../registry/formats.ts';
 import { parseReference } from '../registry/reference.ts';
 import type { Verdict } from '../verify/verdict.ts';
@@ -33,7 +34,7 @@ export async function image(options: ImageOptions, edge: Edge): Promise<void> {
     layer = built.layer.path;
     verdict = built.verdict;
   }
-  const { plan, ...made } = await buildImage(
+  const { plan, statements, ...made } = await buildImage(
     { layer, base, format, pip: !withoutPip, tar, ...(name === undefined ? {} : { name }) },
     output,
     edge.ctx,
@@ -41,5 +42,5 @@ export async function image(options: ImageOptions, edge: Edge): Promise<void> {
   );
   edge.say(`${(made.size / 1e6).toFixed(1)} MB in ${made.layers.length} layers, ${made.digest}`);
   if (made.base !== undefined && !/^layout:|@/.test(base)) edge.say(`base ${base} is ${made.base} today`);
-  edge.print(edge.json ? JSON.stringify({ plan: plan.id, name: plan.name, ...made }) : made.path);
+  edge.print(edge.json ? JSON.stringify({ plan: plan.id, name: plan.name, ...made, statements }) : made.path);
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Context } from '../lib/context.ts';
 import { explainSystemError } from '../lib/errors.ts';
 import { replaceFile } from '../lib/folder.ts';
-import { stableJson } from '../package/build-json.ts';
+import { stableJson } from '../recipe/canonical.ts';
 import { readManifest } from '../registry/oci.ts';
 import type { Image } from './image.ts';
 import { type TarMember, tarChunks } from './tar.ts';

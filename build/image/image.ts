@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import type { Context } from '../lib/context.ts';
 import { explainSystemError, throwIfCancelled } from '../lib/errors.ts';
 import { replaceFolder } from '../lib/folder.ts';
-import { stableJson } from '../package/build-json.ts';
+import { stableJson } from '../recipe/canonical.ts';
 import type { Plan } from '../recipe/model.ts';
 import type { ImageFormat } from '../registry/formats.ts';
 import { type Descriptor, type Manifest, mediaTypes, ociIndex } from '../registry/oci.ts';

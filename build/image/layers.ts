@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Context } from '../lib/context.ts';
 import { unpackLayer } from '../package/unpack.ts';
 import type { Plan } from '../recipe/model.ts';
-import { placeTree, type Tree } from '../tree/tree.ts';
+import { digestFile } from '../source/cache.ts';
+import { emptyTree, placeTree, type Tree } from '../tree/tree.ts';
 import { bundledPip, installPip } from '../wheels/pip.ts';
 import type { ImageLayer } from './image.ts';
 import { emptyFolders, imagePrefix, runtimeTree } from './place.ts';
@@ -18,14 +19,28 @@ export interface RuntimeLayer {
   readonly pip: boolean;
 }
 
+export interface RuntimeLayers {
+  readonly layers: readonly ImageLayer[];
+  /** What the image has beside the layer, with paths below the prefix. */
+  readonly added: Tree;
+  /** sha256 of each wheel that was added, by the package's normalised name. */
+  readonly pins: ReadonlyMap<string, { readonly sha256: string }>;
+}
+
 /** @throws what fetching CPython's source throws; DISK_FULL, CANCELLED */
-export async function runtimeLayers({ path, tree, plan, pip }: RuntimeLayer, ctx: Context): Promise<ImageLayer[]> {
+export async function runtimeLayers({ path, tree, plan, pip }: RuntimeLayer, ctx: Context): Promise<RuntimeLayers> {
   const about = `Python ${plan.python.version} (${plan.flavor}) and the Lambda runtime`;
   const runtime: ImageLayer = { about, tree: runtimeTree(tree, plan.python), folders: emptyFolders };
-  if (!pip) return [runtime];
+  if (!pip) return { layers: [runtime], added: emptyTree, pins: new Map() };
   const interpreter = await runnable(path, tree, plan, ctx);
-  const installed = await installPip(await bundledPip(plan, ctx), plan, interpreter, ctx);
-  return [runtime, { about: `pip ${installed.version}`, tree: placeTree(installed.tree, imagePrefix) }];
+  const bundled = await bundledPip(plan, ctx);
+  const installed = await installPip(bundled, plan, interpreter, ctx);
+  const { sha256 } = await digestFile(bundled.wheel, ctx.signal);
+  return {
+    layers: [runtime, { about: `pip ${installed.version}`, tree: placeTree(installed.tree, imagePrefix) }],
+    added: installed.tree,
+    pins: new Map([['pip', { sha256 }]]),
+  };
 }
 
 /** The layer's interpreter as a path that can be executed here, where the processor is the right one. */

@@ -18,13 +18,20 @@ import { bundledPip } from './pip.ts';
 import { applicable, type Target, unmet } from './resolve.ts';
 import { BadWheel, type Installed, installWheel, withBytecode } from './wheel.ts';
 
+export interface Extras {
+  /** Paths below the prefix. */
+  readonly tree: Tree;
+  /** sha256 of each wheel, by the package's normalised name. */
+  readonly pins: ReadonlyMap<string, { readonly sha256: string }>;
+}
+
 /**
  * Everything a plan's `extras` install below the prefix.
  * @param interpreter an executable of the target's version that runs here, for bytecode; undefined leaves it out
  * @throws EXTRAS_UNAVAILABLE, EXTRAS_HASH_MISMATCH, EXTRAS_INCOMPLETE; what fetching CPython's source throws; DISK_FULL,
  *   CANCELLED
  */
-export async function installExtras(plan: Plan, interpreter: string | undefined, ctx: Context): Promise<Tree> {
+export async function installExtras(plan: Plan, interpreter: string | undefined, ctx: Context): Promise<Extras> {
   const { folder: pip } = await bundledPip(plan, ctx);
   const wanted = (plan.extras ?? []).flatMap(({ packages }) => packages);
   const target: Target = { ...plan.python, arch: plan.arch };
@@ -33,10 +40,12 @@ export async function installExtras(plan: Plan, interpreter: string | undefined,
   await folderOnce(folder, (scratch) => download(packages, plan, pip, scratch, ctx));
 
   const trees: Tree[] = [];
+  const pins = new Map<string, { sha256: string }>();
   const installed: { one: Installed; requires: string[] }[] = [];
   for (const file of (await readdir(folder)).filter((name) => name.endsWith('.whl')).sort()) {
     throwIfCancelled(ctx.signal);
-    await checkHash(join(folder, file), packages, ctx);
+    const { name, sha256 } = await pinnedAs(join(folder, file), packages, ctx);
+    pins.set(name, { sha256 });
     const wheel = await readWheel(join(folder, file));
     let one = await install(wheel, file, plan);
     installed.push({ one, requires: await requirementsOf(wheel) });
@@ -58,7 +67,7 @@ export async function installExtras(plan: Plan, interpreter: string | undefined,
       detail: missing.join('\n'),
     });
   }
-  return mergeTrees(...trees);
+  return { tree: mergeTrees(...trees), pins };
 }
 
 /** What pip has to be told about the target. */
@@ -146,9 +155,14 @@ function pipEnvironment(env: Context['env']): Record<string, string> {
 }
 
 /** Once more after pip: the folder may be one that an earlier run left in the cache. */
-async function checkHash(path: string, packages: readonly PinnedPackage[], ctx: Context): Promise<void> {
+async function pinnedAs(
+  path: string,
+  packages: readonly PinnedPackage[],
+  ctx: Context,
+): Promise<{ readonly name: string; readonly sha256: string }> {
   const { sha256 } = await digestFile(path, ctx.signal);
-  if (packages.some((one) => one.sha256.includes(sha256))) return;
+  const pin = packages.find((one) => one.sha256.includes(sha256));
+  if (pin) return { name: pin.name, sha256 };
   throw new MakeRuntimeError('EXTRAS_HASH_MISMATCH', `${path} is none of the files that are pinned.`, {
     remedy: 'Remove its folder from the cache and run again.',
     detail: `found sha256 ${sha256}`,

@@ -6,8 +6,21 @@ import { expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '..', '..', 'build');
 const rooms = [
-  ...['lib', 'recipe', 'source', 'registry', 'tree', 'compile', 'package', 'wheels', 'image', 'lambda', 'verify'],
-  ...['bench', '(top)', 'cli'],
+  'lib',
+  'recipe',
+  'source',
+  'registry',
+  'tree',
+  'compile',
+  'sbom',
+  'package',
+  'wheels',
+  'image',
+  'lambda',
+  'verify',
+  'bench',
+  '(top)',
+  'cli',
 ];
 
 const roomOf = (file: string): string => {

@@ -89,7 +89,7 @@ const install = async (packages: PinnedPackage[], more: Partial<Plan> = {}, cont
   const python = { version: '3.13.15', minor: '3.13', executable: 'python3.13t' };
   const extras = [{ id: 'test', reason: 'these tests want them', packages }];
   const plan = samplePlan({ arch: 'x86_64', python, extras, ...more });
-  const tree = await installExtras(plan, undefined, context);
+  const { tree } = await installExtras(plan, undefined, context);
   const read = async (path: string): Promise<string> => {
     const entry = tree.entries.get(path);
     return entry?.kind === 'file'

@@ -44,6 +44,7 @@ interface Made {
   readonly digest: string;
   readonly base?: string;
   readonly mediaType: string;
+  readonly statements?: { readonly cyclonedx: string; readonly provenance: string };
   readonly layers: readonly { readonly digest: string }[];
 }
 
@@ -118,6 +119,21 @@ describe.skipIf(missing !== undefined)('an image of the free-threaded runtime', 
     const bundle = join(dir, 'bundle');
     await execa('umoci', ['unpack', '--image', `${layout()}:3.13t`, bundle]);
     expect(await readdir(join(bundle, 'rootfs/var'))).toEqual(expect.arrayContaining(['lang', 'runtime', 'task']));
+  });
+
+  test('SBOM and provenance lie beside it', async () => {
+    const { statements } = made;
+    if (statements === undefined) throw new Error('the layer does not say what it is made of');
+    const json = async (path: string) => JSON.parse(await readFile(path, 'utf8'));
+    const bom = await json(statements.cyclonedx);
+    expect(bom.metadata.component).toMatchObject({ type: 'container', hashes: [{ content: made.digest.slice(7) }] });
+    expect(bom.components.map((one: { name: string }) => one.name)).toEqual(expect.arrayContaining(['CPython', 'pip']));
+    const { subject, predicate } = await json(statements.provenance);
+    expect(subject).toEqual([{ name: 'image', digest: { sha256: made.digest.slice(7) } }]);
+    expect(predicate.buildDefinition.resolvedDependencies).toContainEqual({
+      name: 'base image',
+      digest: { sha256: made.base?.slice(7) },
+    });
   });
 
   test('docker loads it, builds on it, installs in it', async () => {
@@ -235,7 +251,10 @@ describe.skipIf(missing !== undefined)('an image of the free-threaded runtime', 
     const target = `${registry.host}/pushed/image:1`;
     await execa('skopeo', ['copy', '-q', '--dest-tls-verify=false', `oci:${image_.path}`, `docker://${target}`]);
     const raw = await execa('skopeo', ['inspect', '--tls-verify=false', '--raw', `docker://${target}`]);
-    expect(JSON.parse(raw.stdout)).toMatchObject({ mediaType: image_.mediaType, layers: [image_.layers[0]] });
+    expect(JSON.parse(raw.stdout)).toMatchObject({
+      mediaType: image_.mediaType,
+      layers: [{ digest: image_.layers[0]?.digest }],
+    });
     const pod = await podman(join(dir, 'podman'));
     const pulled = await pod(['pull', '-q', '--tls-verify=false', target]);
     expect(pulled.exitCode, pulled.all).toBe(0);
