@@ -43,6 +43,7 @@ struct ra_client {
     int wake_fd;     /* not ours; -1 for none */
     bool reused;     /* the connection has carried a complete exchange */
     bool must_close; /* after the current answer */
+    bool cut_short;  /* ra_next_send could not send all: the connection must not carry another request */
     char *in;
     size_t capacity, head_end, pos, end;
     body_kind body;
@@ -85,6 +86,7 @@ static void disconnect(ra_client *c)
     c->fd = -1;
     c->reused = false;
     c->must_close = false;
+    c->cut_short = false;
     c->body = BODY_DONE;
     c->head_end = c->pos = c->end = 0;
     forget_stream(c);
@@ -868,6 +870,7 @@ ra_result ra_next_send(ra_client *c)
         size_t sent = 0;
         struct iovec part = {h.text, h.length};
         result = send_parts(c, &part, 1, true, &sent, &answered); /* answered: ra_next_receive finds out what */
+        c->cut_short = answered;
         if (result != RA_OK) {
             disconnect(c);
         }
@@ -884,6 +887,7 @@ ra_result ra_next_receive(ra_client *c, ra_head *head)
     }
     ra_result result = read_answer(c, head, &any);
     if (result == RA_OK) {
+        c->must_close = c->must_close || c->cut_short;
         c->reused = true;
         return RA_OK;
     }
@@ -1001,7 +1005,7 @@ ra_result ra_stream_write(ra_client *c, const void *data, size_t length, bool wa
     char size[24];
     int digits = snprintf(size, sizeof size, "%zx\r\n", length);
     struct iovec parts[4] = {
-        {c->stream_head, c->stream_head != NULL ? c->stream_head_length : 0},
+        {c->stream_head != NULL ? c->stream_head : (char *)"", c->stream_head != NULL ? c->stream_head_length : 0},
         {size, (size_t)digits},
         {(void *)data, length},
         {(char *)"\r\n", 2},
