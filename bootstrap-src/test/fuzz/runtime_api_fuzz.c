@@ -91,6 +91,7 @@ static struct {
     int connect_error;   /* what SO_ERROR says after an interrupted connect */
     bool woken;
     bool send_blocked, answer_first; /* what the next poll for writing reports */
+    bool cut;
     uint8_t sent[1 << 13]; /* the current request, as far as it fits */
     size_t sent_length;
 } os;
@@ -333,6 +334,14 @@ static ssize_t os_sendmsg(int fd, const struct msghdr *message, int flags)
         return refuse(EINTR);
     case 6:
         return refuse(ENOBUFS);
+    case 7: /* part of a request, and then an answer to it */
+        os.cut = !os.cut;
+        if (os.cut) {
+            most = 1;
+            break;
+        }
+        os.send_blocked = os.answer_first = true;
+        return refuse(EAGAIN);
     default:
         break;
     }
