@@ -6,6 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -29,7 +30,17 @@ typedef struct {
                               is released while waiting */
     PyThreadState *thread; /* of the call under way, while it has released the GIL */
     int wake[2];           /* pipe, made when first needed; -1 before */
+    unsigned generation;   /* of the process that made it, see forks */
 } client_object;
+
+/* How many forks lie between the process that loaded this module and this one. A handler that forks and whose child
+   returns would otherwise answer twice and poll on its parent's connection, whose bytes the two would then share. */
+static unsigned forks;
+
+static void count_fork(void)
+{
+    forks++; /* in the child, which has one thread */
+}
 
 static struct PyModuleDef module_definition;
 
@@ -52,6 +63,11 @@ static int interrupted(void *context)
 
 static int enter_call(client_object *self)
 {
+    if (self->generation != forks) {
+        PyErr_SetString(state_of_client(self)->error,
+                        "this process was forked by a handler: only its parent can use the Runtime API");
+        return -1;
+    }
     if (atomic_flag_test_and_set(&self->busy)) {
         PyErr_SetString(PyExc_RuntimeError, "this client is in use by another thread");
         return -1;
@@ -443,7 +459,13 @@ static PyObject *client_get_started(PyObject *object, void *Py_UNUSED(closure))
     return PyBool_FromLong(ra_stream_started(((client_object *)object)->http));
 }
 
+static PyObject *client_get_inherited(PyObject *object, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((client_object *)object)->generation != forks);
+}
+
 static PyGetSetDef client_properties[] = {
+    {"inherited", client_get_inherited, NULL, "Whether it is a parent process's: no call works.", NULL},
     {"stream_started", client_get_started, NULL, "Whether a byte of the open stream may have left.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -466,6 +488,7 @@ static PyObject *client_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     }
     atomic_flag_clear(&self->busy);
     self->wake[0] = self->wake[1] = -1;
+    self->generation = forks;
     self->http = ra_open(address, user_agent);
     if (self->http == NULL) {
         Py_DECREF(self);
@@ -623,8 +646,15 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, count_fork); /* without memory for it, forks are not noticed */
+}
+
 static int module_exec(PyObject *module)
 {
+    static pthread_once_t watched = PTHREAD_ONCE_INIT; /* every interpreter executes the module */
+    (void)pthread_once(&watched, watch_forks);
     module_state *state = PyModule_GetState(module);
     state->error = PyErr_NewExceptionWithDoc("_runtime_api.Error", "The Runtime API could not be reached or understood.",
                                              NULL, NULL);
