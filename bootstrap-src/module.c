@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "json_decode.h"
@@ -30,6 +31,8 @@ typedef struct {
                               is released while waiting */
     PyThreadState *thread; /* of the call under way, while it has released the GIL */
     int wake[2];           /* pipe, made when first needed; -1 before */
+    ino_t wake_inode;      /* of that pipe */
+    unsigned connections;  /* that http had made when the pipe was last known to be ours */
     unsigned generation;   /* of the process that made it, see forks */
 } client_object;
 
@@ -83,6 +86,32 @@ static void leave_call(client_object *self)
 /* Documented, but not exported by shared libpythons before 3.13 (those that tests link; ours is static): do without. */
 #pragma weak PySignal_SetWakeupFd
 
+/* A handler that closes descriptors it does not know takes the connection and the pipe from us, and their numbers may then be
+   anything: the new connection's, a file of the function's. A lost connection is when to look. */
+static void forget_closed_pipe(client_object *self)
+{
+    struct stat now;
+    unsigned connections = ra_connections(self->http);
+    if (self->wake[0] < 0 || self->connections == connections) {
+        return;
+    }
+    self->connections = connections;
+    if (fstat(self->wake[0], &now) < 0 || !S_ISFIFO(now.st_mode) || now.st_ino != self->wake_inode) {
+        self->wake[0] = self->wake[1] = -1; /* not closed: they are not ours any more */
+    }
+}
+
+static void make_pipe(client_object *self)
+{
+    struct stat made;
+    if (pipe2(self->wake, O_NONBLOCK | O_CLOEXEC) < 0) {
+        self->wake[0] = self->wake[1] = -1; /* out of descriptors: EINTR has to do */
+        return;
+    }
+    self->wake_inode = fstat(self->wake[0], &made) == 0 ? made.st_ino : 0;
+    self->connections = ra_connections(self->http);
+}
+
 /* While the main thread waits for an invocation, Python's C signal handler writes to our pipe (its "wakeup fd"), so that
    no signal can slip in between the last look and the wait, or vanish into another thread. Where user code has a
    wakeup fd of its own (an event loop that is never closed), that one stays, and EINTR has to do.
@@ -92,8 +121,9 @@ static int watch_signals(client_object *self)
     if (gettid() != getpid() || PySignal_SetWakeupFd == NULL) {
         return 0; /* Python runs signal handlers on the main thread only */
     }
-    if (self->wake[0] < 0 && pipe2(self->wake, O_NONBLOCK | O_CLOEXEC) < 0) {
-        self->wake[0] = self->wake[1] = -1; /* out of descriptors: EINTR has to do */
+    forget_closed_pipe(self);
+    if (self->wake[0] < 0) {
+        make_pipe(self);
     }
     if (self->wake[0] >= 0) {
         int theirs = PySignal_SetWakeupFd(self->wake[1]);

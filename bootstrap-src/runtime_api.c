@@ -41,6 +41,7 @@ struct ra_client {
     char *user_agent;
     int fd;
     int wake_fd;     /* not ours; -1 for none */
+    unsigned connections;
     bool reused;     /* the connection has carried a complete exchange */
     bool must_close; /* after the current answer */
     bool cut_short;  /* ra_next_send could not send all: the connection must not carry another request */
@@ -244,6 +245,10 @@ static ra_result connect_now(ra_client *c)
             (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* fails on nothing that matters */
             freeaddrinfo(found);
             c->fd = fd;
+            c->connections++;
+            if (c->wake_fd == fd) {
+                c->wake_fd = -1; /* somebody closed it, and its number is the connection's now */
+            }
             return RA_OK;
         }
         last = errno;
@@ -898,6 +903,11 @@ ra_result ra_next_receive(ra_client *c, ra_head *head)
 int ra_descriptor(const ra_client *c)
 {
     return c->fd;
+}
+
+unsigned ra_connections(const ra_client *c)
+{
+    return c->connections;
 }
 
 ra_result ra_respond(ra_client *c, const char *request_id, const char *invocation_id, const char *content_type,
