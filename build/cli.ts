@@ -40,7 +40,9 @@ Examples:
 Environment:
   MAKE_RUNTIME_CACHE    folder for sources and compiled interpreters (default: the user's cache folder)
   MAKE_RUNTIME_JOBS     compilers at a time (default: one a core)
-  MAKE_RUNTIME_ENGINE   where commands run (default: host)
+  MAKE_RUNTIME_ENGINE   where commands run (default: auto, a container engine when the builder image is known)
+  MAKE_RUNTIME_BUILDER  the image that builds (default: the one the lock file pins)
+  MAKE_RUNTIME_BUILDER_NETWORK  network that packages for it come through (default: the engine's)
   CC                    the C compiler (default: cc)
 
 Exit status: 0 success, 2 wrong usage, another number for each error code (docs/errors.md), 130 stopped by Ctrl-C.`,
@@ -54,7 +56,16 @@ const planOptions = (command: Command): Command =>
     .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
     .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
     .addOption(new Option('--profile <profile>', 'fast: no PGO, for trying things').choices(profiles).default('fast'))
-    .addOption(new Option('--engine <engine>', 'where commands run').default('host').env('MAKE_RUNTIME_ENGINE'))
+    .addOption(
+      new Option('--engine <engine>', 'where commands run: auto, host, container, docker, podman, finch, nerdctl')
+        .default('auto')
+        .env('MAKE_RUNTIME_ENGINE'),
+    )
+    .addOption(
+      new Option('--builder <image>', "the image that builds, for a container engine (default: the lock file's)").env(
+        'MAKE_RUNTIME_BUILDER',
+      ),
+    )
     .option('--python <version>', 'a pinned patch release, for example 3.13.5 (default: the newest pinned)')
     .option('--with-headers', 'keep the C headers in the artifact');
 

@@ -2,14 +2,14 @@
 // Each stage is a function in a room of its own; this file only says in which order, and reports what it did.
 import { join, resolve } from 'node:path';
 import { compile } from './compile/compile.ts';
-import { engineNamed, requireNative } from './compile/engine.ts';
-import { probeHost } from './compile/host.ts';
+import { chooseEngine, type EngineChoice, engineFor } from './compile/container-engine.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
 import type { Context } from './lib/context.ts';
 import { isMakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
 import { stableJson } from './package/build-json.ts';
 import { type Layer, packageLayer } from './package/package.ts';
+import { requirements } from './recipe/cpython.ts';
 import { librariesFor } from './recipe/libraries.ts';
 import { loadRecipe, recipeNames } from './recipe/load.ts';
 import type { Plan } from './recipe/model.ts';
@@ -29,6 +29,8 @@ export interface PlanRequest {
   readonly arch?: string;
   readonly profile?: string;
   readonly engine?: string;
+  /** A builder image for a container engine; the lock file's when absent. */
+  readonly builder?: string;
   readonly python?: string;
   readonly withHeaders?: boolean;
 }
@@ -41,40 +43,53 @@ export interface Built {
 
 /** What a request means on this machine, before anything is done about it. */
 export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<Plan> {
-  engineNamed(request.engine ?? 'host');
   const named = parseRecipeName(request.recipe, await recipeNames(ctx.packageDir));
   const recipe = await loadRecipe(named.reference, ctx.packageDir);
   const version = request.python ?? named.version;
-  const { builder } = await probeHost(librariesFor(recipe.python, []), ctx.env);
+  const flavor = chooseFlavor(named.flavor, request.flavor);
+  const arch = parseArch(request.arch ?? process.arch);
+  const lock = await readLock(ctx.packageDir);
+  const engine = await chooseEngine(request, arch, lock, ctx);
+  const { builder } = await engine.look({
+    libraries: librariesFor(recipe.python, []),
+    requires: requirements(recipe.python, flavor),
+  });
   return plan(
     recipe,
     {
-      flavor: chooseFlavor(named.flavor, request.flavor),
-      arch: parseArch(request.arch ?? process.arch),
+      flavor,
+      arch,
       profile: parseProfile(request.profile ?? 'fast'),
       ...(version === undefined ? {} : { version }),
       withHeaders: request.withHeaders ?? false,
     },
-    await readLock(ctx.packageDir),
+    lock,
     builder,
     await bootstrapDigest(ctx.packageDir),
   );
 }
 
-/** Obeys a plan: `<output>/<plan name>/` gets layer.zip, plan.json, ledger.json and verdict.json. */
-export async function buildRuntime(plan: Plan, output: string, ctx: Context): Promise<Built> {
+/**
+ * Obeys a plan: `<output>/<plan name>/` gets layer.zip, plan.json, ledger.json and verdict.json.
+ * @param choice which container engine runs a plan for containers; the first that answers when absent
+ */
+export async function buildRuntime(
+  plan: Plan,
+  output: string,
+  ctx: Context,
+  choice: EngineChoice = {},
+): Promise<Built> {
   const outDir = join(resolve(output), plan.name);
   const stage = stages(ctx);
-  requireNative(plan.arch);
-
+  const engine = engineFor(plan, choice, ctx);
   const lock = await readLock(ctx.packageDir);
   const source = await stage('sources', `CPython ${plan.python.version} source`, () =>
     fetchPlanSource(plan, lock, ctx),
   );
   const build = await stage('compile', `compile ${plan.python.executable} (${plan.flavor})`, () =>
-    compile(plan, source, ctx),
+    compile(plan, source, ctx, engine),
   );
-  const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx));
+  const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx, engine));
   const layer = await stage('package', 'package layer.zip', async () => {
     const installed = mergeTrees(
       await readTree(build.prefix),

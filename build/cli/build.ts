@@ -6,7 +6,7 @@ import type { Edge } from './edge.ts';
 export async function build(request: PlanRequest & { output: string }, edge: Edge): Promise<void> {
   const plan = await resolvePlan(request, edge.ctx);
   for (const note of plan.notes) edge.ctx.report({ type: 'note', message: note });
-  const { layer, verdict } = await buildRuntime(plan, request.output, edge.ctx);
+  const { layer, verdict } = await buildRuntime(plan, request.output, edge.ctx, request);
   const failure = verdictError(verdict);
   if (failure) throw failure;
   edge.say(

@@ -24,7 +24,7 @@ test('compiles once, keeps only the result, and names no scratch folder', async 
   expect((await readdir(first.embed)).sort()).toEqual(['include', 'lib', 'libs', 'notices']);
   expect(await readFile(join(first.embed, 'libs'), 'utf8')).toBe('-lm\n');
   expect(await readFile(join(first.prefix, 'lib/python3.13/_sysconfigdata.py'), 'utf8')).toBe('scratch is /build\n');
-  expect(await readdir(join(first.prefix, '../../..'))).toEqual(['embed', 'root']);
+  expect(await readdir(join(first.prefix, '../../..'))).toEqual(['content.sha256', 'embed', 'root']);
   expect(await readFile(first.log, 'utf8')).toContain('configured with -q --prefix=/opt/lang');
   const steps = events.flatMap((event) => (event.type === 'progress' ? [event.text] : []));
   expect(steps).toContain('compiling');
