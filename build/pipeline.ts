@@ -5,7 +5,7 @@ import { compile } from './compile/compile.ts';
 import { chooseEngine, type EngineChoice, engineFor } from './compile/container-engine.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
 import type { Context } from './lib/context.ts';
-import { isMakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
+import { isMakeRuntimeError, MakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
 import { stableJson } from './package/build-json.ts';
 import { type Layer, packageLayer } from './package/package.ts';
@@ -14,7 +14,8 @@ import { librariesFor } from './recipe/libraries.ts';
 import { loadRecipe, recipeNames } from './recipe/load.ts';
 import type { Plan } from './recipe/model.ts';
 import { parseRecipeName } from './recipe/name.ts';
-import { chooseFlavor, parseArch, parseProfile, plan } from './recipe/plan.ts';
+import { chooseFlavor, deflate, parseArch, parseProfile, plan } from './recipe/plan.ts';
+import { readPlan } from './recipe/plan-file.ts';
 import { readLock } from './source/lock.ts';
 import { fetchPlanSource } from './source/obtain.ts';
 import { prune } from './tree/prune.ts';
@@ -23,7 +24,7 @@ import { verifyArtifact } from './verify/artifact.ts';
 import type { Verdict } from './verify/verdict.ts';
 
 export interface PlanRequest {
-  /** As a user types it: "3.13", "3.13t", "./mine.toml". */
+  /** As a user types it: "3.13", "3.13t", "./mine.toml"; or "./plan.json", which decides everything else. */
   readonly recipe: string;
   readonly flavor?: string;
   readonly arch?: string;
@@ -43,6 +44,7 @@ export interface Built {
 
 /** What a request means on this machine, before anything is done about it. */
 export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<Plan> {
+  if (request.recipe.endsWith('.json')) return obeyable(await readPlan(request.recipe), ctx);
   const named = parseRecipeName(request.recipe, await recipeNames(ctx.packageDir));
   const recipe = await loadRecipe(named.reference, ctx.packageDir);
   const version = request.python ?? named.version;
@@ -69,6 +71,14 @@ export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<P
   );
 }
 
+/** A plan from a file, which only the code it was made with can obey. */
+async function obeyable(read: Plan, ctx: Context): Promise<Plan> {
+  if (read.bootstrap === (await bootstrapDigest(ctx.packageDir)) && read.deflate === deflate) return read;
+  throw new MakeRuntimeError('PLAN_INVALID', `Plan ${read.id} was made by another version of make-runtime.`, {
+    remedy: 'Plan again, or use that version.',
+  });
+}
+
 /**
  * Obeys a plan: `<output>/<plan name>/` gets layer.zip, plan.json, ledger.json and verdict.json.
  * @param choice which container engine runs a plan for containers; the first that answers when absent
@@ -90,19 +100,31 @@ export async function buildRuntime(
     compile(plan, source, ctx, engine),
   );
   const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx, engine));
-  const layer = await stage('package', 'package layer.zip', async () => {
-    const installed = mergeTrees(
-      await readTree(build.prefix),
-      makeTree([[`bin/${plan.python.executable}`, await fileAt(executable.path)]]),
-    );
-    const { tree, ledger } = prune(installed, plan.prune);
-    const notices = await readTree(join(build.embed, 'notices'));
-    return packageLayer({ tree, plan, ledger, notices, outDir }, ctx);
-  });
-  await writeWhole(join(outDir, 'plan.json'), stableJson(plan));
+  const parts = { ...build, executable: executable.path };
+  const layer = await stage('package', 'package layer.zip', () => packageRuntime(plan, parts, outDir, ctx));
   const verdict = await stage('verify', 'verify', () => verifyArtifact(layer.path, {}, ctx));
   await writeWhole(join(outDir, 'verdict.json'), stableJson(verdict));
   return { plan, layer, verdict };
+}
+
+/** What compile and link made of a plan. */
+export interface Parts {
+  readonly prefix: string;
+  readonly embed: string;
+  readonly executable: string;
+}
+
+/** From compiled parts to everything that lies in `outDir` but the verdict; the same wherever they were compiled. */
+export async function packageRuntime(plan: Plan, parts: Parts, outDir: string, ctx: Context): Promise<Layer> {
+  const installed = mergeTrees(
+    await readTree(parts.prefix),
+    makeTree([[`bin/${plan.python.executable}`, await fileAt(parts.executable)]]),
+  );
+  const { tree, ledger } = prune(installed, plan.prune);
+  const notices = await readTree(join(parts.embed, 'notices'));
+  const layer = await packageLayer({ tree, plan, ledger, notices, outDir }, ctx);
+  await writeWhole(join(outDir, 'plan.json'), stableJson(plan));
+  return layer;
 }
 
 /** Wraps a stage in its events; a stage result says by itself whether it came from the cache. */

@@ -30,10 +30,9 @@ export async function link(
     await engine.require(plan);
     const work = join(scratch, 'work');
     await mkdir(work);
-    const libs = await readFile(join(build.embed, 'libs'), 'utf8');
     const tail: string[] = [];
     const status = await engine.run({
-      program: linkScript(plan, libs.trim().split(/\s+/)),
+      program: linkScript(plan),
       folders: {
         BOOTSTRAP: { path: join(ctx.packageDir, 'bootstrap-src') },
         EMBED: { path: build.embed },
@@ -63,16 +62,14 @@ export async function link(
 /**
  * The program that links, for any engine. It expects BOOTSTRAP (bootstrap-src/), EMBED and PREFIX (what compile made),
  * WORK (empty, the folder it starts in) and OUT.
- * @param words what the interpreter is linked with, as compile recorded it
  */
-export function linkScript(plan: Plan, words: readonly string[]): string {
+export function linkScript(plan: Plan): string {
   const python = plan.python.executable;
   const libs = [
     'glibc_floor.S',
     ...plan.symbolBindings.map(({ symbol }) => `-Wl,--wrap=${symbol}`),
     // Whole: extension modules that users bring may call any function of the C API.
     `-Wl,--whole-archive -l:lib${python}.a -Wl,--no-whole-archive`,
-    ...words,
   ];
   return `${[
     '#!/bin/sh',
@@ -88,7 +85,8 @@ export function linkScript(plan: Plan, words: readonly string[]): string {
     `CFLAGS=${quote(`-O2 -DNDEBUG ${flagWords(plan.cflags)}`)}`,
     '# -s: symbols of the final executable are only needed for debugging, and are a third of its size.',
     `LDFLAGS=${quote(`-Lembed/lib ${flagWords(plan.ldflags)} -s -Wl,-export-dynamic`)}`,
-    `LIBS=${quote(libs.join(' '))}`,
+    '# What the interpreter itself is linked with comes last.',
+    `LIBS=${quote(libs.join(' '))}" $(cat embed/libs)"`,
     `PYTHON="$PREFIX/bin/${python}"`,
     'export CFLAGS LDFLAGS LIBS PYTHON',
     'INCLUDES=-Iembed/include OUT=executable WORK=objects sh "$BOOTSTRAP/build.sh"',

@@ -113,11 +113,8 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
   }
   const first = (key: string): string | undefined => answers.get(key)?.find((line) => line.trim() !== '');
   const packageManager = packageManagers.find(({ name }) => answers.has(`packages ${name}`));
-  const installed = Object.fromEntries(
-    (answers.get(`packages ${packageManager?.name}`) ?? [])
-      .map((line) => line.split(' '))
-      .filter((words): words is [string, string] => words.length === 2 && words[1] !== ''),
-  );
+  const list = (answers.get(`packages ${packageManager?.name}`) ?? []).filter((line) => /^[^ ]+ [^ ]+$/.test(line));
+  const installed = Object.fromEntries(list.map((line) => line.split(' ') as [string, string]));
   const packageOf = (library: Library): string[] => (packageManager ? [library.packages[packageManager.name]] : []);
   const toolchain = packageManager?.toolchain ?? [];
   const compiler = first('cc') ?? null;
@@ -162,11 +159,12 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
     packages: Object.fromEntries(
       [...new Set(wanted)].sort().flatMap((name) => (installed[name] === undefined ? [] : [[name, installed[name]]])),
     ),
+    // As `list | sort | sha256sum` gives it in the C locale: bake checks it with those.
     packagesDigest: createHash('sha256')
       .update(
-        Object.entries(installed)
-          .map(([name, version]) => `${name} ${version}\n`)
+        list
           .sort()
+          .map((line) => `${line}\n`)
           .join(''),
       )
       .digest('hex'),
