@@ -51,6 +51,8 @@ export async function bake(recipes: readonly string[], options: BakeOptions, edg
   const scratch = `${folder}.${process.pid}.partial`;
   try {
     await writeContext(scratch, plans, ctx);
+    // Layers of an earlier bake are results, not part of what is replaced.
+    if (there.includes('out')) await rename(join(folder, 'out'), join(scratch, 'out'));
     await rm(folder, { recursive: true, force: true });
     await rename(scratch, folder);
   } finally {

@@ -26,6 +26,7 @@ export function requireContainerPlan(plan: Plan): asserts plan is ContainerPlan 
 export function bakeFiles(plans: readonly ContainerPlan[]): ReadonlyMap<string, string> {
   const files = new Map<string, string>([
     ['Dockerfile', dockerfile],
+    ['.dockerignore', 'out\n'],
     ['docker-bake.json', `${JSON.stringify(bakeFile(plans), null, 2)}\n`],
   ]);
   for (const plan of plans) {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -38,6 +38,30 @@ test('the key is what the result depends on, and nothing else', async () => {
   expect(compileKey({ ...plan, cflags: [] })).not.toBe(compileKey(plan));
   expect(compileKey({ ...plan, source: { ...plan.source, sha256: '0' } })).not.toBe(compileKey(plan));
   expect(compileKey({ ...plan, builder: { ...plan.builder, compiler: 'cc 13' } })).not.toBe(compileKey(plan));
+});
+
+test('a cached result that was changed by hand is made again, with a warning', async () => {
+  const { plan, source, ctx, events } = await tinySource(dir);
+  const first = await compile(plan, source, ctx);
+  const file = join(first.prefix, 'bin/python3.13');
+  const content = await readFile(file, 'utf8');
+  const poisons = [
+    () => writeFile(file, `${content}# more\n`),
+    () => chmod(file, 0o644),
+    () => writeFile(join(first.embed, 'lib', 'libextra.a'), ''),
+    () => rm(join(first.embed, 'libs')),
+    () => rm(join(first.prefix, '../../../content.sha256')),
+  ];
+  for (const poison of poisons) {
+    await poison();
+    events.length = 0;
+    expect(await compile(plan, source, ctx)).toEqual({ ...first, cached: false });
+    expect(events).toContainEqual({ type: 'warn', message: expect.stringContaining('not what was written there') });
+    expect(await readFile(file, 'utf8')).toBe(content);
+  }
+  events.length = 0;
+  expect((await compile(plan, source, ctx)).cached).toBe(true);
+  expect(events).toEqual([]);
 });
 
 test('a compile failure shows command, cause and log, and leaves nothing in the cache', async () => {
