@@ -544,6 +544,38 @@ static PyObject *module_decode(PyObject *Py_UNUSED(module), PyObject *text)
     return utf8 == NULL ? NULL : json_decode(utf8, length);
 }
 
+PyDoc_STRVAR(compile_doc, "compile(source, path, mode, *, dont_inherit, optimize)\n\n"
+                          "What compile() returns, for the one kind of call that the import system makes.");
+
+/* The builtin first asks whether it was given a syntax tree, and for that creates all types of the module _ast: a
+   quarter of the instructions of a cold start whose handler has no .pyc file (CPython 3.9 to 3.15, bltinmodule.c:
+   PyAST_Check). Bytes are none. Whatever is not exactly what SourceLoader.source_to_code does goes to the builtin. */
+static PyObject *module_compile(PyObject *Py_UNUSED(module), PyObject *args, PyObject *keywords)
+{
+    PyObject *dont_inherit = keywords == NULL ? NULL : PyDict_GetItemString(keywords, "dont_inherit");
+    PyObject *optimize = keywords == NULL ? NULL : PyDict_GetItemString(keywords, "optimize");
+    PyObject *source = NULL, *path = NULL;
+    if (PyTuple_GET_SIZE(args) == 3 && dont_inherit == Py_True && optimize != NULL && PyLong_CheckExact(optimize) &&
+        PyDict_GET_SIZE(keywords) == 2) {
+        PyObject *mode = PyTuple_GET_ITEM(args, 2);
+        source = PyTuple_GET_ITEM(args, 0);
+        path = PyTuple_GET_ITEM(args, 1);
+        if (!PyBytes_CheckExact(source) || !PyUnicode_CheckExact(path) || !PyUnicode_Check(mode) ||
+            PyUnicode_CompareWithASCIIString(mode, "exec") != 0 || PyLong_AsLong(optimize) != -1 ||
+            strlen(PyBytes_AS_STRING(source)) != (size_t)PyBytes_GET_SIZE(source)) {
+            source = NULL;
+        }
+        PyErr_Clear(); /* PyLong_AsLong, of a number that is no level */
+    }
+    if (source == NULL) {
+        PyObject *builtin = PyDict_GetItemString(PyEval_GetBuiltins(), "compile"); /* borrowed */
+        return builtin == NULL ? PyErr_Format(PyExc_NameError, "name 'compile' is not defined")
+                               : PyObject_Call(builtin, args, keywords);
+    }
+    PyCompilerFlags flags = {.cf_flags = PyCF_SOURCE_IS_UTF8, .cf_feature_version = PY_MINOR_VERSION};
+    return Py_CompileStringObject(PyBytes_AS_STRING(source), path, Py_file_input, &flags, -1);
+}
+
 PyDoc_STRVAR(die_with_parent_doc, "die_with_parent()\n\nMakes the kernel kill this process when its parent is gone.");
 
 static PyObject *module_die_with_parent(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
@@ -555,6 +587,7 @@ static PyObject *module_die_with_parent(PyObject *Py_UNUSED(module), PyObject *P
 static PyMethodDef module_methods[] = {
     {"encode", module_encode, METH_VARARGS, encode_doc},
     {"decode", module_decode, METH_O, decode_doc},
+    {"compile", (PyCFunction)(void (*)(void))module_compile, METH_VARARGS | METH_KEYWORDS, compile_doc},
     {"die_with_parent", module_die_with_parent, METH_NOARGS, die_with_parent_doc},
     {NULL, NULL, 0, NULL},
 };

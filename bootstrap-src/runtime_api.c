@@ -800,12 +800,19 @@ static void put_header(request_head *h, const char *name, const char *value)
     put_text(h, "\r\n");
 }
 
+/* RFC 3986, 2.3. Not isalnum: what that accepts beyond ASCII is the locale's affair. */
+static bool unreserved(unsigned char ch)
+{
+    return (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '.' ||
+           ch == '_' || ch == '~';
+}
+
 /* Ids are UUIDs in practice; anything else is percent-encoded, as AWS's Node client does. */
 static void put_segment(request_head *h, const char *id)
 {
     for (; *id != '\0'; id++) {
         unsigned char ch = (unsigned char)*id;
-        if (isalnum(ch) || strchr("-._~", ch) != NULL) {
+        if (unreserved(ch)) {
             put(h, id, 1);
         } else {
             char escaped[4];

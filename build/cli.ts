@@ -114,6 +114,7 @@ program
   .requiredOption('--plan <file>', 'the plan they were made from')
   .requiredOption('--compiled <dir>', 'root/ and embed/')
   .requiredOption('--executable <file>', 'the linked executable')
+  .requiredOption('--source <tar>', "CPython's source")
   .requiredOption('-o, --output <dir>', 'where the artifact goes')
   .action(async (options, command: Command) => (await import('./cli/bake.ts')).pack(options, edgeOf(command)));
 
@@ -130,8 +131,9 @@ program
   .command('inspect')
   .argument('<artifact>', 'a layer .zip')
   .description('sizes by folder, what was dropped and why, libraries needed, how Python was built')
-  .action(async (artifact: string, _options, command: Command) =>
-    (await import('./cli/inspect.ts')).inspect({ artifact }, edgeOf(command)),
+  .option('--licenses', 'instead: every component with its version, its licence and where the text is in the artifact')
+  .action(async (artifact: string, options, command: Command) =>
+    (await import('./cli/inspect.ts')).inspect({ artifact, ...options }, edgeOf(command)),
   );
 
 program

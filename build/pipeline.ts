@@ -7,8 +7,9 @@ import { bootstrapDigest, link } from './compile/link.ts';
 import type { Context } from './lib/context.ts';
 import { isMakeRuntimeError, MakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
-import { stableJson } from './package/build-json.ts';
+import { langFolder } from './package/layout.ts';
 import { type Layer, packageLayer } from './package/package.ts';
+import { stableJson } from './recipe/canonical.ts';
 import { requirements } from './recipe/cpython.ts';
 import { librariesFor } from './recipe/libraries.ts';
 import { loadRecipe, recipeNames } from './recipe/load.ts';
@@ -16,6 +17,9 @@ import type { Plan } from './recipe/model.ts';
 import { parseRecipeName } from './recipe/name.ts';
 import { chooseFlavor, deflate, parseArch, parseProfile, plan } from './recipe/plan.ts';
 import { readPlan } from './recipe/plan-file.ts';
+import { takeInventory, toolVersion } from './sbom/inventory.ts';
+import { type Statements, writeStatements } from './sbom/write.ts';
+import { digestFile } from './source/cache.ts';
 import { readLock } from './source/lock.ts';
 import { fetchPlanSource } from './source/obtain.ts';
 import { prune } from './tree/prune.ts';
@@ -39,6 +43,7 @@ export interface PlanRequest {
 export interface Built {
   readonly plan: Plan;
   readonly layer: Layer;
+  readonly statements: Statements;
   readonly verdict: Verdict;
 }
 
@@ -80,7 +85,7 @@ async function obeyable(read: Plan, ctx: Context): Promise<Plan> {
 }
 
 /**
- * Obeys a plan: `<output>/<plan name>/` gets layer.zip, plan.json, ledger.json and verdict.json.
+ * Obeys a plan: `<output>/<plan name>/` gets layer.zip, what is stated about it, and plan.json.
  * @param choice which container engine runs a plan for containers; the first that answers when absent
  */
 export async function buildRuntime(
@@ -100,31 +105,49 @@ export async function buildRuntime(
     compile(plan, source, ctx, engine),
   );
   const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx, engine));
-  const parts = { ...build, executable: executable.path };
-  const layer = await stage('package', 'package layer.zip', () => packageRuntime(plan, parts, outDir, ctx));
+  const parts = { ...build, executable: executable.path, source };
+  const { layer, statements } = await packageRuntime(plan, parts, outDir, ctx);
   const verdict = await stage('verify', 'verify', () => verifyArtifact(layer.path, {}, ctx));
   await writeWhole(join(outDir, 'verdict.json'), stableJson(verdict));
-  return { plan, layer, verdict };
+  return { plan, layer, statements, verdict };
 }
 
-/** What compile and link made of a plan. */
+/** What compile and link made of a plan, and the tarball they made it of. */
 export interface Parts {
   readonly prefix: string;
   readonly embed: string;
   readonly executable: string;
+  readonly source: string;
 }
 
 /** From compiled parts to everything that lies in `outDir` but the verdict; the same wherever they were compiled. */
-export async function packageRuntime(plan: Plan, parts: Parts, outDir: string, ctx: Context): Promise<Layer> {
-  const installed = mergeTrees(
-    await readTree(parts.prefix),
-    makeTree([[`bin/${plan.python.executable}`, await fileAt(parts.executable)]]),
-  );
-  const { tree, ledger } = prune(installed, plan.prune);
-  const notices = await readTree(join(parts.embed, 'notices'));
-  const layer = await packageLayer({ tree, plan, ledger, notices, outDir }, ctx);
+export async function packageRuntime(
+  plan: Plan,
+  parts: Parts,
+  outDir: string,
+  ctx: Context,
+): Promise<Pick<Built, 'layer' | 'statements'>> {
+  const stage = stages(ctx);
+  const { source } = parts;
+  const { layer, components } = await stage('package', 'package layer.zip', async () => {
+    const installed = mergeTrees(
+      await readTree(parts.prefix),
+      makeTree([[`bin/${plan.python.executable}`, await fileAt(parts.executable)]]),
+    );
+    const { tree, ledger } = prune(installed, plan.prune);
+    const { components, notices } = await takeInventory({ plan, source, tree }, ctx);
+    const texts = mergeTrees(await readTree(join(parts.embed, 'notices')), notices);
+    return { components, layer: await packageLayer({ tree, plan, ledger, components, notices: texts, outDir }, ctx) };
+  });
+  const statements = await stage('sbom', 'write SBOM and provenance', async () => {
+    const artifact = { kind: 'layer', file: 'layer.zip', sha256: layer.sha256, home: langFolder } as const;
+    const { sha256 } = await digestFile(parts.executable, ctx.signal);
+    const program = { path: `bin/${plan.python.executable}`, sha256 };
+    const version = await toolVersion(ctx.packageDir);
+    return writeStatements({ artifact, program, components, plan, version }, outDir);
+  });
   await writeWhole(join(outDir, 'plan.json'), stableJson(plan));
-  return layer;
+  return { layer, statements };
 }
 
 /** Wraps a stage in its events; a stage result says by itself whether it came from the cache. */

@@ -12,35 +12,18 @@ from make_runtime import settings
 W3C_FIELDS = ('traceparent', 'tracestate', 'baggage')
 
 
-class _Fields:
-    """An object whose slots are filled from a dict, with None for what the dict does not have."""
-
-    __slots__ = ()
-
-    def __init__(self, values):
-        for field in self.__slots__:
-            setattr(self, field, values.get(field))
-
-    def __repr__(self):
-        shown = ','.join('%s=%s' % (field, getattr(self, field)) for field in self.__slots__)
-        return '%s([%s])' % (type(self).__name__, shown)
-
-
-class CognitoIdentity(_Fields):
+class CognitoIdentity:
     __slots__ = ('cognito_identity_id', 'cognito_identity_pool_id')
 
-
-class Client(_Fields):
-    __slots__ = ('installation_id', 'app_title', 'app_version_name', 'app_version_code', 'app_package_name')
-
-
-class ClientContext(_Fields):
-    __slots__ = ('custom', 'env', 'client')
-
     def __init__(self, values):
-        super().__init__(values)
-        if self.client is not None:
-            self.client = Client(self.client)
+        self.cognito_identity_id = values.get('cognitoIdentityId')
+        self.cognito_identity_pool_id = values.get('cognitoIdentityPoolId')
+
+    def __repr__(self):
+        return 'CognitoIdentity([cognito_identity_id=%s,cognito_identity_pool_id=%s])' % (
+            self.cognito_identity_id,
+            self.cognito_identity_pool_id,
+        )
 
 
 class LambdaContext:
@@ -55,11 +38,8 @@ class LambdaContext:
         self.invoked_function_arn = function_arn
         self.tenant_id = tenant_id
         self._w3c_fields = _take_w3c(client_context)
-        self.client_context = None if client_context is None else ClientContext(client_context)
-        self.identity = CognitoIdentity({})
-        if identity is not None:
-            self.identity.cognito_identity_id = identity.get('cognitoIdentityId')
-            self.identity.cognito_identity_pool_id = identity.get('cognitoIdentityPoolId')
+        self.client_context = None if client_context is None else _client_context(client_context)
+        self.identity = CognitoIdentity({} if identity is None else identity)
         self._epoch_deadline_time_in_ms = deadline_ms
 
     def get_remaining_time_in_millis(self):
@@ -97,6 +77,12 @@ class LambdaContext:
         )
         shown = ','.join('%s=%s' % (field, getattr(self, field)) for field in fields)
         return '%s([%s])' % (type(self).__name__, shown)
+
+
+def _client_context(values):
+    from make_runtime.client_context import ClientContext
+
+    return ClientContext(values)
 
 
 def _take_w3c(client_context):

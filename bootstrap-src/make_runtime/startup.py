@@ -10,6 +10,7 @@ import sys
 import _frozen_importlib
 import _frozen_importlib_external
 import _imp
+import _runtime_api
 from make_runtime import handler, settings
 
 
@@ -22,9 +23,11 @@ def prepare(site_folders, customized):
         from make_runtime import sink
 
         sink.connect_output(settings.log_socket)
+    # A global of that name is what the import system finds before the builtin.
+    _frozen_importlib_external.compile = _runtime_api.compile
     builtins.exit = builtins.quit = _quit
     builtins.help = _help
-    sys.meta_path.insert(0, LoggingHook)
+    sys.meta_path.insert(0, LoggingHook())
     sys.meta_path.insert(0, FilesFirst)
     sys.meta_path.append(Shims)
     if not getattr(sys, '_is_gil_enabled', _yes)():
@@ -115,21 +118,15 @@ class LoggingHook:
     one comparison per import. The module's spec and loader are the real ones once it is loaded.
     """
 
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
+    def find_spec(self, name, path=None, target=None):
         if name != 'logging':
             return None
-        sys.meta_path.remove(cls)
+        sys.meta_path.remove(self)
         spec = _frozen_importlib._find_spec(name, path)
         if spec is not None and spec.loader is not None:
-            spec.loader = _ConfiguringLoader(spec)
+            self.spec, self.loader = spec, spec.loader
+            spec.loader = self
         return spec
-
-
-class _ConfiguringLoader:
-    def __init__(self, spec):
-        self.spec = spec
-        self.loader = spec.loader
 
     def create_module(self, spec):
         return self.loader.create_module(spec)
@@ -139,7 +136,7 @@ class _ConfiguringLoader:
         try:
             self.loader.exec_module(module)
         except BaseException:
-            sys.meta_path.insert(0, LoggingHook)
+            sys.meta_path.insert(0, self)
             raise
         from make_runtime import log
 

@@ -98,7 +98,7 @@ async function writeContext(folder: string, plans: Parameters<typeof bakeFiles>[
 }
 
 export async function pack(
-  options: { readonly plan: string; readonly compiled: string; readonly executable: string; readonly output: string },
+  options: Readonly<Record<'plan' | 'compiled' | 'executable' | 'source' | 'output', string>>,
   edge: Edge,
 ): Promise<void> {
   const plan = await readPlan(options.plan);
@@ -107,11 +107,12 @@ export async function pack(
     prefix: join(compiled, 'root', prefix),
     embed: join(compiled, 'embed'),
     executable: resolve(options.executable),
+    source: resolve(options.source),
   };
   for (const path of Object.values(parts)) {
     if (!(await exists(path)))
       throw new MakeRuntimeError('USAGE', `${path} is not there: these are not the parts of a build.`);
   }
-  const layer = await packageRuntime(plan, parts, resolve(options.output), edge.ctx);
+  const { layer } = await packageRuntime(plan, parts, resolve(options.output), edge.ctx);
   edge.print(edge.json ? JSON.stringify({ plan: plan.id, ...layer }) : layer.path);
 }

@@ -145,6 +145,9 @@ RUN --network=none mkdir -p work linked && cd work && \\
     ${clean} HOME=/tmp BOOTSTRAP=/make-runtime/bootstrap EMBED=/make-runtime/out/embed \\
     PREFIX=/make-runtime/out/root/opt/lang WORK=/make-runtime/work OUT=/make-runtime/linked \\
     /bin/sh /make-runtime/link.sh
+# For the SBOM, uncompressed: images of Node have tar, but no xz.
+ARG SOURCE
+RUN --network=none case "\${SOURCE}" in *.xz) xz -dc source ;; *) gzip -dc source ;; esac > source.tar
 
 # Packaging is the same on every machine: it runs where the builder runs fastest.
 FROM --platform=$BUILDPLATFORM \${NODE} AS package
@@ -154,7 +157,8 @@ ARG PLAN
 COPY plans/\${PLAN}/plan.json plan.json
 COPY --from=link /make-runtime/out compiled
 COPY --from=link /make-runtime/linked/executable executable
-RUN --network=none ["node", "dist/cli.js", "pack", "--plan", "plan.json", "--compiled", "compiled", "--executable", "executable", "--output", "/result"]
+COPY --from=link /make-runtime/source.tar source.tar
+RUN --network=none ["node", "dist/cli.js", "pack", "--plan", "plan.json", "--compiled", "compiled", "--executable", "executable", "--source", "source.tar", "--output", "/result"]
 
 FROM scratch
 COPY --from=package /result/ /

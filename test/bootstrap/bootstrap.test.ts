@@ -58,6 +58,30 @@ describe.each(runtimes)('on CPython $version', (built) => {
       expect(signal).toBe('SIGKILL'); // it was still waiting
     });
 
+    it('percent-encodes in a path what may not stand in it: response, error and stream', async () => {
+      const id = "a/b?c#d e%2F\u00e9:'+=&;@[]~._-Z9";
+      const headers = { 'Lambda-Runtime-Aws-Request-Id': id };
+      const { posts } = await run(built, {
+        files: {
+          'app.py': [
+            'def handler(event, context):',
+            '    if event == 1: raise ValueError("x")',
+            '    return context.aws_request_id if event == 0 else iter_(event)',
+            'def iter_(event): yield "piece"',
+          ].join('\n'),
+        },
+        nexts: [event(0, headers), event(1, headers), event(2, headers)],
+      });
+      const segment = 'a%2Fb%3Fc%23d%20e%252F%C3%A9%3A%27%2B%3D%26%3B%40%5B%5D~._-Z9';
+      expect(decodeURIComponent(segment)).toBe(id);
+      expect(posts.map(({ path }) => path)).toEqual(
+        ['response', 'error', 'response'].map((kind) => `/2018-06-01/runtime/invocation/${segment}/${kind}`),
+      );
+      expect(json(posts[0])).toBe(id);
+      expect(json(posts[1])).toMatchObject({ requestId: id });
+      expect(posts[2]?.headers['transfer-encoding']).toBe('chunked');
+    });
+
     it('hands over raw bytes, and takes bytes, named tuples, Decimal and NaN', async () => {
       const { posts } = await run(built, {
         files: {
@@ -484,6 +508,45 @@ describe.each(runtimes)('on CPython $version', (built) => {
         },
       });
       expect(json(posts[0])).toEqual([['codecs'], true, true, 'bootstrap', 1]);
+    });
+
+    it('compiles source as the builtin does, without making the types of syntax trees for it', async () => {
+      const sources = [
+        '# coding: latin-1\nx = "\\u00e9"',
+        'x = "\\u20ac"',
+        'def broken(:\n',
+        'x = 1\\0',
+        '# coding: nonsense\n',
+        'x = "unterminated',
+        'from __future__ import annotations\nx: y = 1',
+        'assert False',
+      ];
+      const { posts } = await run(built, {
+        files: {
+          'app.py': [
+            'trees = [kind.__name__ for kind in object.__subclasses__() if kind.__name__ == "AST"]',
+            'import _frozen_importlib_external as importer, builtins, sys, warnings',
+            `sources = [text.encode("latin-1") if "latin-1" in text else text.encode() for text in [${sources.map((text) => JSON.stringify(text).replaceAll('\\\\', '\\')).join(', ')}]]`,
+            'events = []',
+            'sys.addaudithook(lambda event, values: events.append(values) if event == "compile" else None)',
+            'def outcome(compiler, source, **options):',
+            '    events.clear()',
+            '    try:',
+            '        code = compiler(source, "/var/task/x.py", "exec", **options)',
+            '        return code.co_code, code.co_flags, list(map(str, code.co_consts)), code.co_filename, list(events)',
+            '    except Exception as error:',
+            '        return type(error), error.args, list(events)',
+            'def handler(event, context):',
+            '    different = []',
+            '    for source in sources:',
+            '        for options in {"dont_inherit": True, "optimize": -1}, {"dont_inherit": True, "optimize": 1}, {}:',
+            '            ours, theirs = (outcome(c, source, **options) for c in (importer.compile, builtins.compile))',
+            '            if ours != theirs: different.append([repr(source), options, repr(ours), repr(theirs)])',
+            '    return [trees, len(sources), different]',
+          ].join('\n'),
+        },
+      });
+      expect(json(posts[0])).toEqual([[], sources.length, []]);
     });
 
     it('is found again by child processes', async () => {

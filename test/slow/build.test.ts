@@ -78,7 +78,7 @@ describe('free-threaded 3.13, from nothing', () => {
     expect(result.stderr).toMatch(/link the bootstrap cached/);
   });
 
-  test('another folder, time zone, umask and home: the same bytes', async () => {
+  test('another folder, time zone, umask and home: the same bytes, also of what is stated about it', async () => {
     const { version } = JSON.parse(await readFile(join(layer, '../plan.json'), 'utf8')).python;
     const script = `umask 077; exec "$@"`;
     const other = join(dir, 'another place');
@@ -94,7 +94,10 @@ describe('free-threaded 3.13, from nothing', () => {
     });
     good(result);
     const hash = async (path: string) => (await execa('sha256sum', [path])).stdout.split(' ')[0];
-    expect(await hash(result.stdout.trim())).toBe(await hash(layer));
+    const again = result.stdout.trim();
+    expect(await hash(again)).toBe(await hash(layer));
+    for (const statement of ['sbom.cdx.json', 'sbom.spdx.json', 'provenance.json'])
+      expect(await hash(join(again, '..', statement))).toBe(await hash(join(layer, '..', statement)));
     await rm(other, { recursive: true });
   });
 
