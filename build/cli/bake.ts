@@ -85,6 +85,7 @@ async function writeContext(folder: string, plans: Parameters<typeof bakeFiles>[
     'dist/THIRD_PARTY_LICENSES.txt',
     'recipes',
     'bootstrap-src',
+    'LICENSE',
     'package.json',
   ];
   for (const path of copied) {
