@@ -149,6 +149,16 @@ program
   .option('--check', 'only check: order, recipes without a pin, and every download that can be reached')
   .option('--add <version>', 'pin a further CPython release, repeatable', collect, [])
   .option('--mirror <url>', 'a further place to get it from, repeatable', collect, [])
+  .option('--upgrade', 'look for newer releases, verify their signatures, and show what would change')
+  .option('--write', 'with --upgrade: pin what was found')
+  .option('--upstream <url>', "with --upgrade: a mirror of python.org's ftp/python/ folder")
+  .option('--trusted-root <file>', "with --upgrade: a Sigstore trusted_root.json (default: Sigstore's own, refreshed)")
+  .addHelpText(
+    'after',
+    `
+--upgrade writes nothing without --write. With --check its exit status is 18 (LOCK_STALE) when there is a newer
+release, for a scheduled job in CI.`,
+  )
   .action(async (options, command: Command) => (await import('./cli/lock.ts')).lock(options, edgeOf(command)));
 
 program
@@ -161,9 +171,10 @@ program
 
 program
   .command('bench')
-  .description("measure init time and round trip beside plain python and AWS's own client")
+  .description("measure time and memory beside plain python and AWS's own client")
   .argument('[artifact]', 'a layer .zip (default: what `build 3.13t` makes)')
-  .option('--runs <n>', 'measured starts of each', positiveNumber, 30)
+  .option('--runs <n>', 'measured starts of each; long benchmarks take a fraction of it', positiveNumber, 30)
+  .option('--only <benchmark>', 'only this one, repeatable', collect, [])
   .action(async (artifact: string | undefined, options, command: Command) =>
     (await import('./cli/bench.ts')).bench({ artifact, ...options }, edgeOf(command)),
   );

@@ -13,6 +13,9 @@ from _contextvars import ContextVar
 from make_runtime import settings
 
 TRACE_ID = '_X_AMZN_TRACE_ID'
+_NAME = TRACE_ID.encode()
+# The dict that os.environ is made of, now or later (os._createenviron).
+_variables = posix.environ
 
 _here = ContextVar('make_runtime.invocation', default=None)
 # Where there is one at a time: a thread that a handler starts does not inherit the context.
@@ -67,7 +70,14 @@ def begin(invocation):
     _here.set(invocation)
     if not _isolated:
         _alone = invocation
-        settings.export(TRACE_ID, invocation.trace_id)
+        trace_id = invocation.trace_id
+        os = sys.modules.get('os')
+        if trace_id is not None and (os is None or getattr(os.environ, '_data', None) is _variables):
+            # What os.environ would do, without its checks: this happens for every invocation.
+            _variables[_NAME] = value = trace_id.encode('utf-8', 'surrogateescape')
+            posix.putenv(_NAME, value)
+        else:
+            settings.export(TRACE_ID, trace_id)
 
 
 def isolate():

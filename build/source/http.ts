@@ -10,6 +10,13 @@ import { sizeOf } from './cache.ts';
 /** A mirror that does not have the file, cannot be reached or stopped answering: the next one may do. */
 export class MirrorFailure extends Error {
   override readonly name = 'MirrorFailure';
+  /** The HTTP status, where one was what failed. */
+  readonly status: number | undefined;
+
+  constructor(message: string, { status, ...options }: ErrorOptions & { readonly status?: number } = {}) {
+    super(message, options);
+    this.status = status;
+  }
 }
 
 /** A mirror that sends more than the pinned size: it has something else. */
@@ -111,7 +118,8 @@ async function attemptDownload(
   } else if (statusCode !== 200) {
     await body.dump();
     const text = `answered HTTP ${statusCode}`;
-    throw statusCode >= 500 || statusCode === 408 || statusCode === 429 ? new Stumble(text) : new MirrorFailure(text);
+    const Failure = statusCode >= 500 || statusCode === 408 || statusCode === 429 ? Stumble : MirrorFailure;
+    throw new Failure(text, { status: statusCode });
   }
   await keep(body, part, start, limit, JSON.stringify({ url, validator: validatorOf(headers) }), (size) => {
     const of = Number.isFinite(limit) ? ` of ${megabytes(limit)}` : '';
