@@ -49,7 +49,13 @@ const threads = (subject: Subject, count: number) => {
 async function works(...command: [string, ...string[]]): Promise<boolean> {
   return root && (await execa(command[0], command.slice(1), { reject: false })).exitCode === 0;
 }
-const canDrop = await works('setpriv', '--reuid=61000', '--inh-caps=-all,+dac_read_search', '--ambient-caps=-all,+dac_read_search', 'true');
+const canDrop = await works(
+  'setpriv',
+  '--reuid=61000',
+  '--inh-caps=-all,+dac_read_search',
+  '--ambient-caps=-all,+dac_read_search',
+  'true',
+);
 const canMount = await works('unshare', '-m', 'mount', '-t', 'tmpfs', 'none', '/mnt');
 
 async function error(given: Given) {
@@ -92,7 +98,13 @@ describe.each([...all])('on CPython $version', (subject) => {
     });
 
     test('for the first connection: a reason, and status 1', { timeout: LIMIT }, async () => {
-      const files = code('import os', 'try:', '    while True: os.dup(0)', 'except OSError: pass', 'def handler(e, c): pass');
+      const files = code(
+        'import os',
+        'try:',
+        '    while True: os.dup(0)',
+        'except OSError: pass',
+        'def handler(e, c): pass',
+      );
       await live(await descriptors(subject, 16), { files }, async ({ ended, output }) => {
         expect(await ended).toEqual({ status: 1, signal: null });
         expect(output.stderr).toMatch(/LAMBDA_RUNTIME .*Too many open files/);
@@ -143,27 +155,31 @@ describe.each([...all])('on CPython $version', (subject) => {
     });
   });
 
-  test.skipIf(!canMount)('a full /tmp (needs root and mount): only who writes there sees it', { timeout: LIMIT }, async () => {
-    const full = await after(
-      subject,
-      "exec unshare -m sh -c 'mount -t tmpfs -o size=64k none /tmp; head -c 1M /dev/zero > /tmp/full 2>&-; exec {bootstrap}'",
-    );
-    const files = code(
-      'import logging',
-      'def handler(event, context):',
-      '    logging.getLogger().error("logged %s", event)',
-      '    if event == "write":',
-      '        with open("/tmp/more", "w") as file: file.write("x" * 10000)',
-      '    return "y" * 1_000_000 if event == "large" else event',
-    );
-    for (const env of [{}, managed(2, 'process'), managed(2, 'thread')])
-      await live(full, { files, env }, async ({ give, said }) => {
-        expect(await error(give('write'))).toMatchObject({ errorMessage: '[Errno 28] No space left on device' });
-        expect(await value(give('large').answer)).toHaveLength(1_000_000);
-        expect(await value(give('fine').answer)).toBe('fine');
-        await said(/logged write[\s\S]*logged fine/);
-      });
-  });
+  test.skipIf(!canMount)(
+    'a full /tmp (needs root and mount): only who writes there sees it',
+    { timeout: LIMIT },
+    async () => {
+      const full = await after(
+        subject,
+        "exec unshare -m sh -c 'mount -t tmpfs -o size=64k none /tmp; head -c 1M /dev/zero > /tmp/full 2>&-; exec {bootstrap}'",
+      );
+      const files = code(
+        'import logging',
+        'def handler(event, context):',
+        '    logging.getLogger().error("logged %s", event)',
+        '    if event == "write":',
+        '        with open("/tmp/more", "w") as file: file.write("x" * 10000)',
+        '    return "y" * 1_000_000 if event == "large" else event',
+      );
+      for (const env of [{}, managed(2, 'process'), managed(2, 'thread')])
+        await live(full, { files, env }, async ({ give, said }) => {
+          expect(await error(give('write'))).toMatchObject({ errorMessage: '[Errno 28] No space left on device' });
+          expect(await value(give('large').answer)).toHaveLength(1_000_000);
+          expect(await value(give('fine').answer)).toBe('fine');
+          await said(/logged write[\s\S]*logged fine/);
+        });
+    },
+  );
 
   describe('a handler that forks', () => {
     const fork = (child: string, prefix = '') =>
@@ -191,14 +207,18 @@ describe.each([...all])('on CPython $version', (subject) => {
       });
     });
 
-    test.each(modes)('%s: the child falls out, and only the parent answers', { timeout: LIMIT }, async (_, env, prefix) => {
-      await live(subject, { files: fork('return "child"', prefix), env }, async ({ give, said, others, output }) => {
-        for (const _ of [1, 2]) expect(await value(give('fork').answer)).not.toBe('child');
-        expect(await value(give('fine').answer)).toBe('fine');
-        await said(/LAMBDA_RUNTIME this process was forked by a handler: only its parent can use the Runtime API/);
-        expect(others, output.stderr).toEqual([]); // a second answer to an invocation would be here
-      });
-    });
+    test.each(modes)(
+      '%s: the child falls out, and only the parent answers',
+      { timeout: LIMIT },
+      async (_, env, prefix) => {
+        await live(subject, { files: fork('return "child"', prefix), env }, async ({ give, said, others, output }) => {
+          for (const _ of [1, 2]) expect(await value(give('fork').answer)).not.toBe('child');
+          expect(await value(give('fine').answer)).toBe('fine');
+          await said(/LAMBDA_RUNTIME this process was forked by a handler: only its parent can use the Runtime API/);
+          expect(others, output.stderr).toEqual([]); // a second answer to an invocation would be here
+        });
+      },
+    );
 
     test.each(modes)('%s: the child keeps running', { timeout: LIMIT }, async (_, env, prefix) => {
       const files = code(
@@ -244,7 +264,9 @@ describe.each([...all])('on CPython $version', (subject) => {
       });
     });
 
-    test('with the log descriptor of the platform among them: the record goes to standard output', { timeout: LIMIT }, async () => {
+    test('with the log descriptor of the platform among them: the record goes to standard output', {
+      timeout: LIMIT,
+    }, async () => {
       const env = { _LAMBDA_TELEMETRY_LOG_FD: '9' };
       const logging = await after(subject, `exec 9>/dev/null\nexec {bootstrap}`);
       await live(logging, { files: files(''), env }, async ({ give, said, output }) => {
@@ -266,7 +288,13 @@ describe.each([...all])('on CPython $version', (subject) => {
 
   describe('SIGTERM while a handler never returns', () => {
     const loops = (...more: string[]) =>
-      code('import signal', ...more, 'def handler(event, context):', '    print("entered", flush=True)', '    while True: pass');
+      code(
+        'import signal',
+        ...more,
+        'def handler(event, context):',
+        '    print("entered", flush=True)',
+        '    while True: pass',
+      );
     const ignores = 'signal.signal(signal.SIGTERM, lambda *_: print("asked", flush=True))';
     const modes: Array<[string, Record<string, string>]> = [
       ['on demand', {}],
@@ -283,16 +311,20 @@ describe.each([...all])('on CPython $version', (subject) => {
       });
     });
 
-    test.each(modes)('%s: a function that does not want to dies of SIGKILL, and nothing is left', { timeout: LIMIT }, async (_, env) => {
-      await live(subject, { files: loops(ignores), env }, async ({ give, said, process, ended }) => {
-        void give(1).answer;
-        await said(/entered/);
-        process.kill('SIGTERM');
-        await said(/asked/);
-        process.kill('SIGKILL');
-        // `ended` waits for the ends of standard output and standard error, which any process that is left would hold.
-        expect(await ended).toEqual({ status: null, signal: 'SIGKILL' });
-      });
-    });
+    test.each(modes)(
+      '%s: a function that does not want to dies of SIGKILL, and nothing is left',
+      { timeout: LIMIT },
+      async (_, env) => {
+        await live(subject, { files: loops(ignores), env }, async ({ give, said, process, ended }) => {
+          void give(1).answer;
+          await said(/entered/);
+          process.kill('SIGTERM');
+          await said(/asked/);
+          process.kill('SIGKILL');
+          // `ended` waits for the ends of standard output and standard error, which any process that is left would hold.
+          expect(await ended).toEqual({ status: null, signal: 'SIGKILL' });
+        });
+      },
+    );
   });
 });

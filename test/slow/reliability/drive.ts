@@ -105,7 +105,10 @@ async function stopped(child: ReturnType<typeof spawn>): Promise<void> {
 }
 
 async function compiled(): Promise<string> {
-  const key = createHash('sha256').update(await readFile(source)).digest('hex').slice(0, 16);
+  const key = createHash('sha256')
+    .update(await readFile(source))
+    .digest('hex')
+    .slice(0, 16);
   const program = path.join(os.tmpdir(), `make-runtime-api-server-${process.getuid?.() ?? 0}-${key}`);
   if (!existsSync(program)) {
     const draft = `${program}.${process.pid}`;

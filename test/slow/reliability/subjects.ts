@@ -27,7 +27,14 @@ export async function subjects(): Promise<{ all: readonly Subject[]; discard: ()
     // Beside the executable, as the contract tests have it: a layer's own is a level up.
     if (!existsSync(join(home, 'bootstrap'))) await symlink(`bin/${name}`, join(home, 'bootstrap'));
     const minor = Number(/^3\.(\d+)/.exec(version)![1]);
-    all.push({ version, minor, home, python: join(home, 'bin', name), bootstrap: join(home, 'bootstrap'), freeThreaded });
+    all.push({
+      version,
+      minor,
+      home,
+      python: join(home, 'bin', name),
+      bootstrap: join(home, 'bootstrap'),
+      freeThreaded,
+    });
   }
   return { all, discard: () => rm(folder, { recursive: true, force: true }) };
 }
