@@ -118,7 +118,13 @@ static void make_pipe(client_object *self)
    Returns -1 with an exception when a Python handler raised. */
 static int watch_signals(client_object *self)
 {
-    if (gettid() != getpid() || PySignal_SetWakeupFd == NULL) {
+    /* Two system calls, asked once a thread. A thread that forks becomes the child's main thread and does not notice: its
+       child does not poll. */
+    static _Thread_local signed char is_main = -1;
+    if (is_main < 0) {
+        is_main = gettid() == getpid();
+    }
+    if (!is_main || PySignal_SetWakeupFd == NULL) {
         return 0; /* Python runs signal handlers on the main thread only */
     }
     forget_closed_pipe(self);
@@ -224,11 +230,25 @@ static PyObject *invocation(client_object *self, const ra_head *head)
     if (body == NULL) {
         return NULL;
     }
-    return Py_BuildValue("(iNNNNNNNNNN)", head->status, body, text_or_none(head->content_type),
-                         text_or_none(head->request_id), text_or_none(head->invocation_id),
-                         text_or_none(head->deadline_ms), text_or_none(head->function_arn),
-                         text_or_none(head->trace_id), text_or_none(head->client_context),
-                         text_or_none(head->cognito_identity), text_or_none(head->tenant_id));
+    PyObject *parts[] = {
+        PyLong_FromLong(head->status),       body,
+        text_or_none(head->content_type),    text_or_none(head->request_id),
+        text_or_none(head->invocation_id),   text_or_none(head->deadline_ms),
+        text_or_none(head->function_arn),    text_or_none(head->trace_id),
+        text_or_none(head->client_context),  text_or_none(head->cognito_identity),
+        text_or_none(head->tenant_id),
+    };
+    const Py_ssize_t count = sizeof parts / sizeof *parts;
+    PyObject *all = PyTuple_New(count);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (all == NULL || parts[i] == NULL) {
+            Py_CLEAR(all); /* with those that it has; the exception is set */
+            Py_XDECREF(parts[i]);
+        } else {
+            PyTuple_SET_ITEM(all, i, parts[i]);
+        }
+    }
+    return all;
 }
 
 static PyObject *client_next(PyObject *object, PyObject *Py_UNUSED(ignored))

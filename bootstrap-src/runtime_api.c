@@ -561,6 +561,20 @@ static ra_result parse_head(ra_client *c, ra_head *head)
     return RA_OK;
 }
 
+/* The first empty line's end at or after `from` (of which [0, from) holds none), or NULL. Line by line, because memmem
+   takes longer to prepare than a head is long. */
+static const char *empty_line(const char *text, size_t from, size_t length)
+{
+    const char *at = text + from, *end = text + length;
+    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        at++;
+        if (at - text >= 4 && at[-2] == '\r' && at[-3] == '\n' && at[-4] == '\r') {
+            return at;
+        }
+    }
+    return NULL;
+}
+
 /* Reads one head, also of a 1xx answer. *any says whether at least one byte of an answer arrived: before that, a dead
    idle connection may be replaced without anybody noticing. */
 static ra_result read_head(ra_client *c, ra_head *head, bool *any)
@@ -581,10 +595,9 @@ static ra_result read_head(ra_client *c, ra_head *head, bool *any)
                 (c->end > 8 && c->in[8] != ' ')) {
                 return failed(c, RA_MALFORMED, "the answer does not start with HTTP/1.x");
             }
-            size_t from = scanned > 3 ? scanned - 3 : 0;
-            const char *found = memmem(c->in + from, c->end - from, "\r\n\r\n", 4);
+            const char *found = empty_line(c->in, scanned, c->end);
             if (found != NULL) {
-                c->head_end = (size_t)(found - c->in) + 4;
+                c->head_end = (size_t)(found - c->in);
                 c->pos = c->head_end;
                 break;
             }
@@ -807,16 +820,27 @@ static void put_header(request_head *h, const char *name, const char *value)
     put_text(h, "\r\n");
 }
 
+/* RFC 3986, 2.3. Not isalnum: what that accepts beyond ASCII is the locale's affair. */
+static bool unreserved(unsigned char ch)
+{
+    return (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '.' ||
+           ch == '_' || ch == '~';
+}
+
 /* Ids are UUIDs in practice; anything else is percent-encoded, as AWS's Node client does. */
 static void put_segment(request_head *h, const char *id)
 {
     for (; *id != '\0'; id++) {
-        unsigned char ch = (unsigned char)*id;
-        if (isalnum(ch) || strchr("-._~", ch) != NULL) {
-            put(h, id, 1);
+        size_t plain = 0;
+        while (unreserved((unsigned char)id[plain])) {
+            plain++;
+        }
+        if (plain > 0) {
+            put(h, id, plain);
+            id += plain - 1;
         } else {
             char escaped[4];
-            snprintf(escaped, sizeof escaped, "%%%02X", ch);
+            snprintf(escaped, sizeof escaped, "%%%02X", (unsigned char)*id);
             put(h, escaped, 3);
         }
     }

@@ -14,6 +14,8 @@ const { metafile } = await build({
   platform: 'node',
   target: 'node20',
   legalComments: 'none', // THIRD_PARTY_LICENSES.txt has the whole texts.
+  // tuf-js gets a fetcher of ours (build/source/sigstore-root.ts); its own would bring 30 packages that never run.
+  alias: { 'make-fetch-happen': './build/no-fetch.mjs' },
   metafile: true,
   logLevel: 'warning',
   // CommonJS packages inside an ES module still call require() (https://github.com/evanw/esbuild/issues/1921).

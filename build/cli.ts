@@ -8,6 +8,7 @@ import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/e
 import { describeFailure } from './cli/failure.ts';
 import { exitStatus } from './lib/errors.ts';
 import { architectures, flavors, profiles } from './recipe/model.ts';
+import { imageFormats } from './registry/formats.ts';
 
 const abort = new AbortController();
 let edge: Edge | undefined;
@@ -34,6 +35,7 @@ Examples:
   make-runtime list                                    what can be built
   make-runtime plan 3.13t                              what building it would do, and why
   make-runtime build 3.13t                             compile, package and verify dist/out/<name>/layer.zip
+  make-runtime image 3.13t --tar                       the same as a container image: FROM it, or docker load it
   make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
   make-runtime doctor                                  what this machine lacks
 
@@ -76,6 +78,22 @@ planOptions(program.command('build').addArgument(recipeArgument()))
     (await import('./cli/build.ts')).build({ recipe, ...options }, edgeOf(command)),
   );
 
+planOptions(
+  program
+    .command('image')
+    .argument('<recipe|layer.zip>', 'a recipe as for `build`, which is then built, or a layer that was built before'),
+)
+  .description('make a container image without a daemon: an OCI layout, and with --tar an archive for docker load')
+  .option('--base <image>', 'a reference, layout:DIR, layout:DIR:TAG or scratch (default: AWS’s provided:al2023)')
+  .addOption(new Option('--format <format>', 'media types of the image').choices(imageFormats).default('oci'))
+  .option('--name <name:tag>', 'what docker load and podman load call it (default: make-runtime/<plan name>:latest)')
+  .option('--without-pip', 'leave pip out: nothing can then be installed with RUN pip install')
+  .option('--tar', 'write image.tar as well')
+  .option('-o, --output <dir>', 'where the image goes: <dir>/<plan name>/image', 'dist/out')
+  .action(async (subject: string, options, command: Command) =>
+    (await import('./cli/image.ts')).image({ subject, ...options }, edgeOf(command)),
+  );
+
 program
   .command('verify')
   .argument('<artifact>', 'a layer .zip, also one that this tool did not build')
@@ -89,8 +107,9 @@ program
   .command('inspect')
   .argument('<artifact>', 'a layer .zip')
   .description('sizes by folder, what was dropped and why, libraries needed, how Python was built')
-  .action(async (artifact: string, _options, command: Command) =>
-    (await import('./cli/inspect.ts')).inspect({ artifact }, edgeOf(command)),
+  .option('--licenses', 'instead: every component with its version, its licence and where the text is in the artifact')
+  .action(async (artifact: string, options, command: Command) =>
+    (await import('./cli/inspect.ts')).inspect({ artifact, ...options }, edgeOf(command)),
   );
 
 program
@@ -130,6 +149,16 @@ program
   .option('--check', 'only check: order, recipes without a pin, and every download that can be reached')
   .option('--add <version>', 'pin a further CPython release, repeatable', collect, [])
   .option('--mirror <url>', 'a further place to get it from, repeatable', collect, [])
+  .option('--upgrade', 'look for newer releases, verify their signatures, and show what would change')
+  .option('--write', 'with --upgrade: pin what was found')
+  .option('--upstream <url>', "with --upgrade: a mirror of python.org's ftp/python/ folder")
+  .option('--trusted-root <file>', "with --upgrade: a Sigstore trusted_root.json (default: Sigstore's own, refreshed)")
+  .addHelpText(
+    'after',
+    `
+--upgrade writes nothing without --write. With --check its exit status is 18 (LOCK_STALE) when there is a newer
+release, for a scheduled job in CI.`,
+  )
   .action(async (options, command: Command) => (await import('./cli/lock.ts')).lock(options, edgeOf(command)));
 
 program
@@ -142,9 +171,10 @@ program
 
 program
   .command('bench')
-  .description("measure init time and round trip beside plain python and AWS's own client")
+  .description("measure time and memory beside plain python and AWS's own client")
   .argument('[artifact]', 'a layer .zip (default: what `build 3.13t` makes)')
-  .option('--runs <n>', 'measured starts of each', positiveNumber, 30)
+  .option('--runs <n>', 'measured starts of each; long benchmarks take a fraction of it', positiveNumber, 30)
+  .option('--only <benchmark>', 'only this one, repeatable', collect, [])
   .action(async (artifact: string | undefined, options, command: Command) =>
     (await import('./cli/bench.ts')).bench({ artifact, ...options }, edgeOf(command)),
   );

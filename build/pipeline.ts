@@ -6,21 +6,27 @@ import { engineNamed, requireNative } from './compile/engine.ts';
 import { probeHost } from './compile/host.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
 import type { Context } from './lib/context.ts';
-import { isMakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
-import { stableJson } from './package/build-json.ts';
+import { langFolder } from './package/layout.ts';
 import { type Layer, packageLayer } from './package/package.ts';
+import { stableJson } from './recipe/canonical.ts';
 import { librariesFor } from './recipe/libraries.ts';
 import { loadRecipe, recipeNames } from './recipe/load.ts';
 import type { Plan } from './recipe/model.ts';
 import { parseRecipeName } from './recipe/name.ts';
 import { chooseFlavor, parseArch, parseProfile, plan } from './recipe/plan.ts';
+import { takeInventory, toolVersion } from './sbom/inventory.ts';
+import { findWheels } from './sbom/wheels.ts';
+import { type Statements, writeStatements } from './sbom/write.ts';
+import { digestFile } from './source/cache.ts';
 import { readLock } from './source/lock.ts';
 import { fetchPlanSource } from './source/obtain.ts';
+import { stages } from './stages.ts';
 import { prune } from './tree/prune.ts';
-import { fileAt, makeTree, mergeTrees, readTree } from './tree/tree.ts';
+import { emptyTree, fileAt, makeTree, mergeTrees, readTree } from './tree/tree.ts';
 import { verifyArtifact } from './verify/artifact.ts';
 import type { Verdict } from './verify/verdict.ts';
+import { installExtras } from './wheels/extras.ts';
 
 export interface PlanRequest {
   /** As a user types it: "3.13", "3.13t", "./mine.toml". */
@@ -36,6 +42,7 @@ export interface PlanRequest {
 export interface Built {
   readonly plan: Plan;
   readonly layer: Layer;
+  readonly statements: Statements;
   readonly verdict: Verdict;
 }
 
@@ -61,7 +68,7 @@ export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<P
   );
 }
 
-/** Obeys a plan: `<output>/<plan name>/` gets layer.zip, plan.json, ledger.json and verdict.json. */
+/** Obeys a plan: `<output>/<plan name>/` gets layer.zip, what is stated about it, and plan.json. */
 export async function buildRuntime(plan: Plan, output: string, ctx: Context): Promise<Built> {
   const outDir = join(resolve(output), plan.name);
   const stage = stages(ctx);
@@ -75,36 +82,31 @@ export async function buildRuntime(plan: Plan, output: string, ctx: Context): Pr
     compile(plan, source, ctx),
   );
   const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx));
-  const layer = await stage('package', 'package layer.zip', async () => {
+  const extras = plan.extras
+    ? await stage('extras', 'bake in packages', () => installExtras(plan, executable.path, ctx))
+    : { tree: emptyTree, pins: new Map() };
+  const { layer, components } = await stage('package', 'package layer.zip', async () => {
     const installed = mergeTrees(
       await readTree(build.prefix),
       makeTree([[`bin/${plan.python.executable}`, await fileAt(executable.path)]]),
     );
     const { tree, ledger } = prune(installed, plan.prune);
-    const notices = await readTree(join(build.embed, 'notices'));
-    return packageLayer({ tree, plan, ledger, notices, outDir }, ctx);
+    const shipped = mergeTrees(tree, extras.tree);
+    const wheels = await findWheels(shipped, extras.pins);
+    const { components, notices } = await takeInventory({ plan, source, tree: shipped, wheels }, ctx);
+    const texts = mergeTrees(await readTree(join(build.embed, 'notices')), notices);
+    const input = { tree: shipped, plan, ledger, components, notices: texts, outDir };
+    return { components, layer: await packageLayer(input, ctx) };
+  });
+  const statements = await stage('sbom', 'write SBOM and provenance', async () => {
+    const artifact = { kind: 'layer', file: 'layer.zip', sha256: layer.sha256, home: langFolder } as const;
+    const { sha256 } = await digestFile(executable.path, ctx.signal);
+    const program = { path: `bin/${plan.python.executable}`, sha256 };
+    const version = await toolVersion(ctx.packageDir);
+    return writeStatements({ artifact, program, components, plan, version }, outDir);
   });
   await writeWhole(join(outDir, 'plan.json'), stableJson(plan));
   const verdict = await stage('verify', 'verify', () => verifyArtifact(layer.path, {}, ctx));
   await writeWhole(join(outDir, 'verdict.json'), stableJson(verdict));
-  return { plan, layer, verdict };
-}
-
-/** Wraps a stage in its events; a stage result says by itself whether it came from the cache. */
-function stages(ctx: Context) {
-  return async <Result>(stage: string, title: string, run: () => Promise<Result>): Promise<Result> => {
-    throwIfCancelled(ctx.signal);
-    const start = Date.now();
-    ctx.report({ type: 'stage-start', stage, title });
-    try {
-      const result = await run();
-      const cached = typeof result === 'object' && result !== null && 'cached' in result && result.cached === true;
-      ctx.report({ type: 'stage-end', stage, title, milliseconds: Date.now() - start, cached });
-      return result;
-    } catch (error) {
-      ctx.report({ type: 'stage-failed', stage, title, milliseconds: Date.now() - start });
-      if (!isMakeRuntimeError(error)) throwIfCancelled(ctx.signal); // What a child died of is not news after Ctrl-C.
-      throw error;
-    }
-  };
+  return { plan, layer, statements, verdict };
 }

@@ -5,6 +5,7 @@ running goes on between invocations. Refuses to know how errors look and what th
 """
 
 import asyncio
+import sys
 import time
 from _thread import _local
 
@@ -89,8 +90,22 @@ async def _poll_for_ever(mine, function, client):
             return
         # A task of its own: its context is its own, and to cancel it is not to cancel us. SystemExit and
         # KeyboardInterrupt leave through the loop and end the process, where _serve lets them.
-        await _unless_cancelled(asyncio.wait, (mine.create_task(_serve(mine, function, taken)),))
-        taken = None
+        task = mine.create_task(_serve(mine, function, taken))
+        await _unless_cancelled(asyncio.wait, (task,))
+        if not task.cancelled() and task.exception() is not None:
+            _odd(taken, task.exception())
+        taken = task = None
+
+
+def _odd(taken, error):
+    """A BaseException of no kind that _serve knows. asyncio keeps it in the task, where nobody would look, and the
+    caller would wait for the timeout. Here and not in _serve, which a GeneratorExit also tells that it is closed."""
+    if loop.patient:
+        loop.report_error(taken, loop.as_exit(error, taken))
+        if loop.together:
+            return
+    sys.excepthook(type(error), error, error.__traceback__)  # as with a plain handler
+    raise SystemExit(1)
 
 
 async def _unless_cancelled(wait, *arguments):
@@ -128,9 +143,10 @@ async def _serve(mine, function, taken):
     timer = None
     if loop.patient:
         # Nobody waits for it any longer, but it would keep its place among the N for as long as it runs.
-        left = int(taken.deadline_ms or 0) / 1000 - time.time()
-        if 0 < left < 86400:  # AWS's own emulator sends nonsense
-            timer = mine.call_later(left, _deadline_passed, asyncio.current_task(), taken)
+        deadline = int(taken.deadline_ms or 0) / 1000
+        left = deadline - time.time()
+        if deadline and left < 86400:  # AWS's own emulator sends nonsense
+            timer = mine.call_later(max(left, 0), _deadline_passed, asyncio.current_task(), taken)
     try:
         result = await _value(taken, function(*loop.arguments(taken)))
         answer = None if taken.stream is not None else payload.marshal(result)
@@ -142,6 +158,10 @@ async def _serve(mine, function, taken):
         _report(taken, loop.as_exit(error, taken), timer)
         if not loop.together:
             raise
+    except BaseException:
+        if timer is not None:
+            timer.cancel()
+        raise
     else:
         result = None
         if timer is not None:

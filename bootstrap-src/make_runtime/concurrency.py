@@ -11,11 +11,10 @@ from _contextvars import copy_context
 
 import _runtime_api
 import _signal
-from make_runtime import invocation, loop, settings
+from make_runtime import invocation, loop, settings, slots
 
 POLLERS_MAX = 10_000  # more queued polls than that and the platform answers 500 (Runtime.TooManyIdleRuntimes)
 FUTILE_MAX = 5  # worker processes in a row that ended before they got an invocation
-SLOT = 512  # bytes a poller has in the memory it shares with the supervisor
 
 
 def run(client, function, limit):
@@ -23,6 +22,7 @@ def run(client, function, limit):
     loop.patient = True
     total = _number(limit)
     processes = _processes(function, total)
+    _announce(processes, total)
     if processes == 1:
         _poll(function, total, client)
     try:
@@ -34,7 +34,23 @@ def run(client, function, limit):
         loop.report_init_error(client, Fault('Runtime.PreForkError', str(error)), True)
         raise SystemExit(1) from None
     del client  # every worker has connections of its own
+    if loop.is_async(function):
+        from make_runtime import asynchronous  # noqa: F401  once, and not in every worker
     Supervisor(function, total, processes).run()
+
+
+def _announce(processes, total):
+    """The one event of its own that AWS's client logs (awslambdaric 4.2.2, lambda_multi_concurrent_utils.py), for those
+    who ask for level DEBUG. A worker is a process there, and here."""
+    if settings.log_level == 'DEBUG':
+        import logging
+
+        event = {
+            'event': 'runtime_worker_pool_initializing',
+            'workerCount': processes,
+            'executionEnvironmentMaxConcurrency': total,
+        }
+        logging.getLogger().debug(event)
 
 
 def _hooks():
@@ -82,14 +98,14 @@ def cpus():
 # ---- within one process -----------------------------------------------------------------------------------------
 
 
-def _poll(function, count, client, slots=None):
+def _poll(function, count, client, share=None):
     """Never returns: `count` pollers in this process."""
     clients = [client] + [loop.connection() for _ in range(count - 1)]
     if count > 1:
         loop.together = True
         invocation.isolate()
-    if slots is not None:
-        clients = [Noting(client, slot) for client, slot in zip(clients, slots)]
+    if share is not None:
+        clients = [slots.Noting(client, slot) for client, slot in zip(clients, share)]
     if loop.is_async(function):
         from make_runtime import asynchronous
 
@@ -122,71 +138,6 @@ def _poll_in_thread(function, client):
         at_start.copy().run(loop.serve, client, function, loop.poll(client))
 
 
-class Noting:
-    """A client that writes down, in memory shared with the supervisor, which invocation it has taken. So a process
-    that is killed does not leave a caller waiting for the timeout."""
-
-    def __init__(self, client, slot):
-        self._client = client
-        self._slot = slot
-        self.respond = client.respond
-        self.fail = client.fail
-        self.fileno = client.fileno
-        self.next_send = client.next_send
-        self.stream_open = client.stream_open
-        self.stream_write = client.stream_write
-        self.stream_close = client.stream_close
-
-    @property
-    def stream_started(self):
-        return self._client.stream_started
-
-    def next(self):
-        self._slot.clear()
-        return self._noted(self._client.next())
-
-    def next_receive(self):
-        self._slot.clear()
-        answer = self._client.next_receive()
-        return answer if answer is None else self._noted(answer)
-
-    def _noted(self, answer):
-        if answer[0] == 200 and answer[3] is not None:
-            self._slot.take(answer[3], answer[4])
-        return answer
-
-
-class Slot:
-    """SLOT bytes of the shared memory: [0] 1 once an invocation was taken ever; [1] 1 while one is under way; then
-    its ids, each ended by a NUL."""
-
-    def __init__(self, memory, number):
-        self._memory = memory
-        self._at = number * SLOT
-
-    def reset(self):
-        self._memory[self._at : self._at + 2] = b'\0\0'
-
-    def take(self, request_id, invocation_id):
-        ids = b'%s\0%s\0' % (request_id.encode(), (invocation_id or '').encode())
-        if len(ids) <= SLOT - 2:
-            self._memory[self._at + 2 : self._at + 2 + len(ids)] = ids
-            self._memory[self._at : self._at + 2] = b'\1\1'
-
-    def clear(self):
-        self._memory[self._at + 1] = 0
-
-    def ever(self):
-        return self._memory[self._at] == 1
-
-    def under_way(self):
-        """(request id, invocation id or None), or None."""
-        if self._memory[self._at + 1] == 0:
-            return None
-        request_id, invocation_id, _ = self._memory[self._at + 2 : self._at + SLOT].split(b'\0', 2)
-        return request_id.decode(), invocation_id.decode() or None
-
-
 # ---- several processes ------------------------------------------------------------------------------------------
 
 
@@ -195,13 +146,10 @@ class Supervisor:
     copy-on-write, and forks another when one dies."""
 
     def __init__(self, function, total, processes):
-        import mmap
-
-        memory = mmap.mmap(-1, total * SLOT)
-        slots = [Slot(memory, number) for number in range(total)]
+        every = slots.shared(total)
         self.function = function
         # As even as can be: 10 pollers in 4 processes are 3, 3, 2, 2.
-        self.shares = [slots[number::processes] for number in range(processes)]
+        self.shares = [every[number::processes] for number in range(processes)]
         self.workers = {}  # pid -> its share of the slots
         self.futile = 0
         self.stopping = False

@@ -1,4 +1,5 @@
-"""The JSON decoder against json.loads: python3.Y test_json.py [documents] [seed], run by the built interpreter.
+"""The JSON decoder against json.loads: python3.Y test_json.py [documents] [seed], run by the built interpreter; or
+test_json.py --suite <folder>, with the files of JSONTestSuite, whose names say what is to become of them.
 
 Every document is given whole, mutated and cut; what json.loads accepts must come out equal, with the same types, and
 what it refuses must be refused with the same words. The hand-made ones follow the categories of JSONTestSuite (y_, n_,
@@ -7,6 +8,7 @@ i_: accepted, refused, up to the implementation), where the judge is json too.
 
 import json
 import math
+import os
 import random
 import sys
 
@@ -43,15 +45,25 @@ RAW = [
 
 
 def same(a, b):
-    if type(a) is not type(b):
-        return False
-    if type(a) is float:
-        return math.isnan(a) and math.isnan(b) or a == b and math.copysign(1, a) == math.copysign(1, b)
-    if type(a) is list:
-        return len(a) == len(b) and all(map(same, a, b))
-    if type(a) is dict:
-        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
-    return a == b
+    pairs = [(a, b)]  # not by recursion: documents are nested as deep as the decoder goes
+    while pairs:
+        a, b = pairs.pop()
+        if type(a) is not type(b):
+            return False
+        if type(a) is float:
+            if not (math.isnan(a) and math.isnan(b) or a == b and math.copysign(1, a) == math.copysign(1, b)):
+                return False
+        elif type(a) is list:
+            if len(a) != len(b):
+                return False
+            pairs += zip(a, b)
+        elif type(a) is dict:
+            if list(a) != list(b):
+                return False
+            pairs += ((a[key], b[key]) for key in a)
+        elif a != b:
+            return False
+    return True
 
 
 def outcome(function, document):
@@ -70,6 +82,25 @@ def check(document):
     native = outcome(_runtime_api.decode, document)
     assert native[0] == 'error' or same(native[1], expected[1]), (document[:200], native)
     return native[0] == 'value'
+
+
+# What the suite refuses and json.loads has always accepted.
+ACCEPTED = {'n_number_NaN.json', 'n_number_infinity.json', 'n_number_minus_infinity.json'}
+
+
+def suite(folder):
+    count = {'y': 0, 'n': 0, 'i': 0}
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name), 'rb') as file:
+            raw = file.read()
+        natively = check(raw)
+        accepted = outcome(payload.decode, raw)[0] == 'value'
+        if name[0] == 'y':
+            assert natively, name
+        elif name[0] == 'n':
+            assert accepted == (name in ACCEPTED), name
+        count[name[0]] += 1
+    print('%(y)d accepted, %(n)d refused, %(i)d as json does it' % count)
 
 
 def text(rng):
@@ -146,4 +177,7 @@ def main(documents=3000, seed=1):
 
 
 if __name__ == '__main__':
-    main(*map(int, sys.argv[1:]))
+    if sys.argv[1:2] == ['--suite']:
+        suite(sys.argv[2])
+    else:
+        main(*map(int, sys.argv[1:]))

@@ -1,6 +1,7 @@
 // `make-runtime plan`: prints what a build would do, and does none of it.
-import { stableJson } from '../package/build-json.ts';
+
 import { type PlanRequest, resolvePlan } from '../pipeline.ts';
+import { stableJson } from '../recipe/canonical.ts';
 import { describe } from '../recipe/describe.ts';
 import type { Edge } from './edge.ts';
 

@@ -1,6 +1,7 @@
 // lang/build.json: what a layer says about itself, written when it is packed and read by verify and inspect.
 // Deterministic: nothing of the moment or the machine that is not already an input of the plan.
 import { architectures, type Plan } from '../recipe/model.ts';
+import type { Component } from '../sbom/model.ts';
 import type { Ledger, LedgerRow } from '../tree/prune.ts';
 import { type Size, sizesByFolder, type Tree, treeSize } from '../tree/tree.ts';
 import { buildJsonPath } from './layout.ts';
@@ -15,6 +16,8 @@ export interface BuildRecord {
   readonly installed: Size & { readonly folders: readonly ({ readonly folder: string } & Size)[] };
   /** What pruning took, by rule. The full list of paths is in ledger.json beside the artifact. */
   readonly ledger: Size & { readonly rows: readonly LedgerRow[] };
+  /** What the artifact is made of; absent in layers packed before there was such a list. */
+  readonly components?: readonly Component[];
 }
 
 export interface BuildFacts {
@@ -22,25 +25,18 @@ export interface BuildFacts {
   readonly toolchain: Readonly<Record<string, string>>;
   readonly tree: Tree;
   readonly ledger: Ledger;
+  readonly components?: readonly Component[];
 }
 
-export function buildRecord({ plan, toolchain, tree, ledger }: BuildFacts): BuildRecord {
+export function buildRecord({ plan, toolchain, tree, ledger, components }: BuildFacts): BuildRecord {
   return {
     format: 1,
     plan,
     toolchain,
     installed: { ...treeSize(tree), folders: sizesByFolder(tree, 3) },
     ledger: { files: ledger.files, bytes: ledger.bytes, rows: ledger.rows },
+    ...(components && { components }),
   };
-}
-
-/** JSON with sorted keys, so that the same value has the same bytes however it was put together. Ends in a newline. */
-export function stableJson(value: unknown): string {
-  const sorted = (_key: string, item: unknown): unknown => {
-    if (typeof item !== 'object' || item === null || Array.isArray(item)) return item;
-    return Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)));
-  };
-  return `${JSON.stringify(value, sorted, 2)}\n`;
 }
 
 /**
@@ -72,6 +68,11 @@ function isRecord(value: Partial<BuildRecord> | null): value is BuildRecord {
     typeof plan.glibcFloor === 'string' &&
     Array.isArray(plan.withoutModules) &&
     Array.isArray(plan.prune) &&
-    Array.isArray(value.ledger?.rows)
+    Array.isArray(value.ledger?.rows) &&
+    (value.components === undefined || (Array.isArray(value.components) && value.components.every(isComponent)))
   );
+}
+
+function isComponent(value: Partial<Component> | null): boolean {
+  return typeof value?.name === 'string' && typeof value.purl === 'string' && Array.isArray(value.texts);
 }

@@ -2,6 +2,7 @@
 // the names that Lambda and people look for. It does not know how the tree was built, nor how it is packed.
 import { MakeRuntimeError } from '../lib/errors.ts';
 import type { Plan } from '../recipe/model.ts';
+import { noticesFolder } from '../sbom/model.ts';
 import {
   type Entry,
   fileOf,
@@ -17,7 +18,7 @@ import {
 /** The folder of the interpreter in a layer: its prefix on Lambda is /opt/lang. */
 export const langFolder = 'lang';
 export const buildJsonPath = `${langFolder}/build.json`;
-const licensesFolder = `${langFolder}/share/licenses`;
+const licensesFolder = `${langFolder}/${noticesFolder}`;
 
 /** Unpacked size of all layers and the function together, bytes (Lambda quotas page: 250 MB). */
 export const maxUnpackedBytes = 262_144_000;

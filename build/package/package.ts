@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import type { Context } from '../lib/context.ts';
 import { explainSystemError } from '../lib/errors.ts';
 import { replaceFile } from '../lib/folder.ts';
+import { stableJson } from '../recipe/canonical.ts';
 import type { Plan } from '../recipe/model.ts';
+import type { Component } from '../sbom/model.ts';
 import type { Ledger } from '../tree/prune.ts';
 import { emptyTree, mergeTrees, type Tree, treeSize } from '../tree/tree.ts';
-import { buildRecord, stableJson } from './build-json.ts';
+import { buildRecord } from './build-json.ts';
 import { layerTree, maxDirectUploadBytes, refuseOversize } from './layout.ts';
 import { zipChunks } from './zip.ts';
 
@@ -18,6 +20,8 @@ export interface PackageInput {
   readonly tree: Tree;
   readonly plan: Plan;
   readonly ledger: Ledger;
+  /** For build.json: what all of it is made of. */
+  readonly components?: readonly Component[];
   /** Made when it does not exist. */
   readonly outDir: string;
   readonly toolchain?: Readonly<Record<string, string>>;
@@ -45,8 +49,10 @@ export interface Layer {
  * Throws PACK_TOO_LARGE, DISK_FULL and CANCELLED; leaves nothing half-written.
  */
 export async function packageLayer(input: PackageInput, ctx: Pick<Context, 'report' | 'signal'>): Promise<Layer> {
-  const { tree, plan, ledger, outDir, toolchain = {}, notices = emptyTree, extraFiles = emptyTree } = input;
-  const buildJson = Buffer.from(stableJson(buildRecord({ plan, toolchain, tree, ledger })));
+  const { tree, plan, ledger, components, outDir, toolchain = {}, notices = emptyTree, extraFiles = emptyTree } = input;
+  const buildJson = Buffer.from(
+    stableJson(buildRecord({ plan, toolchain, tree, ledger, ...(components && { components }) })),
+  );
   const layer = mergeTrees(layerTree({ tree, python: plan.python, notices, buildJson }), extraFiles);
   refuseOversize(layer);
   const path = join(outDir, 'layer.zip');

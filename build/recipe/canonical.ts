@@ -27,3 +27,12 @@ export function canonicalJson(value: unknown): string {
 export function shortDigest(value: unknown): string {
   return createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 16);
 }
+
+/** The same for a file that people read: JSON with sorted keys and indented, so that the same value has the same bytes however it was put together. Ends in a newline. */
+export function stableJson(value: unknown): string {
+  const sorted = (_key: string, item: unknown): unknown => {
+    if (typeof item !== 'object' || item === null || Array.isArray(item)) return item;
+    return Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)));
+  };
+  return `${JSON.stringify(value, sorted, 2)}\n`;
+}

@@ -52,6 +52,19 @@ export async function debianHas(mirror: DebianMirror, ctx: Context): Promise<boo
   }
 }
 
+/**
+ * The upstream versions of a source package that a suite has now, as upstream writes them ("3.15.0rc1"), from a fresh
+ * index.
+ * @throws MirrorFailure; CANCELLED
+ */
+export async function debianUpstreamVersions(suite: string, name: string, ctx: Context): Promise<readonly string[]> {
+  const apt = await openAptRoot(suite, ctx);
+  await update(apt, ctx);
+  const versions = await listVersions(apt, { package: name });
+  // "3.15.0~rc1-2" is Debian revision 2 of 3.15.0rc1.
+  return [...new Set(versions.map((version) => version.replace(/-[^-]*$/, '').replace('~', '')))];
+}
+
 interface AptRoot {
   readonly root: string;
   run(
@@ -153,7 +166,7 @@ async function update(apt: AptRoot, ctx: Context): Promise<void> {
 }
 
 /** Versions of the source package in the index, newest first as apt lists them. */
-async function listVersions(apt: AptRoot, mirror: DebianMirror): Promise<readonly string[]> {
+async function listVersions(apt: AptRoot, mirror: Pick<DebianMirror, 'package'>): Promise<readonly string[]> {
   const { stdout } = await apt.run('apt-cache', ['showsrc', '--only-source', mirror.package]);
   return stdout
     .split(/\n\s*\n/)

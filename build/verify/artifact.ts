@@ -6,6 +6,7 @@ import { unpackLayer } from '../package/unpack.ts';
 import type { Arch } from '../recipe/model.ts';
 import { verify } from './checks.ts';
 import { type Inspection, inspect } from './inspect.ts';
+import { type Licences, licencesOf } from './licences.ts';
 import type { Runner } from './runner.ts';
 import { openSubject, type Subject } from './subject.ts';
 import type { Verdict } from './verdict.ts';
@@ -23,6 +24,11 @@ export async function verifyArtifact(path: string, options: { arch?: Arch }, ctx
 export async function inspectArtifact(path: string, ctx: Context): Promise<Inspection> {
   const subject = await openSubject(path, { signal: ctx.signal });
   return withRunner(subject, path, ctx, (runner) => inspect(subject, { runner }));
+}
+
+/** What a layer is made of and under which licences; throws as verifyArtifact(). */
+export async function artifactLicences(path: string, ctx: Context): Promise<Licences> {
+  return licencesOf(await openSubject(path, { signal: ctx.signal }));
 }
 
 async function withRunner<Result>(

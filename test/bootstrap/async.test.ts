@@ -143,12 +143,16 @@ describe.each(runtimes)('on CPython $version', (built) => {
     ['sys.exit(3)', { status: 3, signal: null }],
     ['raise KeyboardInterrupt', { status: null, signal: 'SIGINT' }],
     ['os.kill(os.getpid(), signal.SIGTERM)', { status: null, signal: 'SIGTERM' }],
+    // asyncio keeps these two to itself.
+    ['raise BaseException("odd")', { status: 1, signal: null }],
+    ['raise GeneratorExit("odd")', { status: 1, signal: null }],
   ])('%s ends the process as Python does', async (statement, expected) => {
-    const { posts, status, signal } = await run(built, {
+    const { posts, status, signal, stderr } = await run(built, {
       files: handler('import asyncio, os, signal, sys', 'async def handler(event, context):', `    ${statement}`),
     });
     expect(posts).toEqual([]);
     expect({ status, signal }).toEqual(expected);
+    if (statement.includes('odd')) expect(stderr).toMatch(/^Traceback[\s\S]*\n(BaseException|GeneratorExit): odd\n$/);
   });
 
   it('a Python signal handler runs while the loop waits', async () => {

@@ -58,6 +58,30 @@ describe.each(runtimes)('on CPython $version', (built) => {
       expect(signal).toBe('SIGKILL'); // it was still waiting
     });
 
+    it('percent-encodes in a path what may not stand in it: response, error and stream', async () => {
+      const id = "a/b?c#d e%2F\u00e9:'+=&;@[]~._-Z9";
+      const headers = { 'Lambda-Runtime-Aws-Request-Id': id };
+      const { posts } = await run(built, {
+        files: {
+          'app.py': [
+            'def handler(event, context):',
+            '    if event == 1: raise ValueError("x")',
+            '    return context.aws_request_id if event == 0 else iter_(event)',
+            'def iter_(event): yield "piece"',
+          ].join('\n'),
+        },
+        nexts: [event(0, headers), event(1, headers), event(2, headers)],
+      });
+      const segment = 'a%2Fb%3Fc%23d%20e%252F%C3%A9%3A%27%2B%3D%26%3B%40%5B%5D~._-Z9';
+      expect(decodeURIComponent(segment)).toBe(id);
+      expect(posts.map(({ path }) => path)).toEqual(
+        ['response', 'error', 'response'].map((kind) => `/2018-06-01/runtime/invocation/${segment}/${kind}`),
+      );
+      expect(json(posts[0])).toBe(id);
+      expect(json(posts[1])).toMatchObject({ requestId: id });
+      expect(posts[2]?.headers['transfer-encoding']).toBe('chunked');
+    });
+
     it('hands over raw bytes, and takes bytes, named tuples, Decimal and NaN', async () => {
       const { posts } = await run(built, {
         files: {

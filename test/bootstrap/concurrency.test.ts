@@ -1,4 +1,8 @@
 // Lambda Managed Instances: N invocations at once in every mode, and none harmed by another.
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { builtRuntimes } from './support/built.ts';
 import { type Live, live, value } from './support/live-api.ts';
@@ -21,7 +25,6 @@ const together = (n: number, keyword = '') => [
 ];
 
 async function all({ give, polls }: Live, n: number): Promise<{ processes: number; threads: number }> {
-  const { mkdtemp } = await import('node:fs/promises');
   const folder = await mkdtemp('/tmp/together-');
   await polls(n); // as many polls as there may be invocations, before the first is given
   const given = Array.from({ length: n }, () => give(folder));
@@ -77,7 +80,6 @@ describe.each(runtimes)('on CPython $version', (built) => {
     const env = { ...managed(3, mode), AWS_LAMBDA_LOG_FORMAT: 'json' };
     await live(built, { files, env }, async ({ give, polls, said, output }) => {
       for (let round = 0; round < 2; round++) {
-        const { mkdtemp } = await import('node:fs/promises');
         const folder = await mkdtemp('/tmp/together-');
         await polls(3);
         const given = ['a', 'b', 'c'].map((tenant) =>
@@ -99,6 +101,7 @@ describe.each(runtimes)('on CPython $version', (built) => {
     ['thread', ''],
     ['process', ''],
     ['thread', 'async '],
+    ['process', 'async '],
   ])('mode %s, %sdef: failures, sys.exit and odd exceptions harm no other', async (mode, keyword) => {
     const files = handler(
       'import sys',
@@ -108,15 +111,19 @@ describe.each(runtimes)('on CPython $version', (built) => {
       '    if event == "exit": sys.exit(3)',
       '    if event == "exit 0": sys.exit()',
       '    if event == "interrupt": raise KeyboardInterrupt',
+      '    if event == "odd": raise Odd("x")',
+      '    if event == "generator": raise GeneratorExit',
       '    return event',
     );
-    await live(built, { files, env: managed(2, mode) }, async ({ give, polls, process: child }) => {
-      for (let round = 0; round < 3; round++) {
+    await live(built, { files, env: managed(2, mode) }, async ({ give, polls, process: child, others, output }) => {
+      for (let round = 0; round < 2; round++) {
         for (const [event, type, message] of [
           ['raise', 'ValueError', 'é'],
           ['exit', 'Runtime.ExitError', 'Runtime exited with error: exit status 3'],
           ['exit 0', 'Runtime.ExitError', 'Runtime exited with error: exit status 0'],
           ['interrupt', 'Runtime.ExitError', 'Runtime exited with error: KeyboardInterrupt'],
+          ['odd', 'Runtime.ExitError', 'Runtime exited with error: Odd'],
+          ['generator', 'Runtime.ExitError', 'Runtime exited with error: GeneratorExit'],
         ] as const) {
           const { kind, body } = await give(event).answer;
           const error = JSON.parse(body.toString());
@@ -127,6 +134,9 @@ describe.each(runtimes)('on CPython $version', (built) => {
         expect(await value(give('fine').answer)).toBe('fine');
       }
       expect(child.exitCode).toBeNull();
+      // Told once, by the worker; a supervisor that tells it again is refused.
+      expect(others).toEqual([]);
+      expect(output.stderr).not.toContain('not accepted');
     });
   });
 
@@ -289,9 +299,12 @@ describe.each(runtimes)('on CPython $version', (built) => {
       '    return "fine"',
     );
     await live(built, { files, env: managed(1) }, async ({ give, output }) => {
-      const late = give(1, { 'Lambda-Runtime-Deadline-Ms': String(Date.now() + 300) });
-      const { kind, body } = await late.answer;
-      expect([kind, JSON.parse(body.toString()).errorType]).toEqual(['error', 'CancelledError']);
+      // The second has come too late already, which a busy process can make of any.
+      for (const left of [300, -300]) {
+        const late = give(1, { 'Lambda-Runtime-Deadline-Ms': String(Date.now() + left) });
+        const { kind, body } = await late.answer;
+        expect([kind, JSON.parse(body.toString()).errorType]).toEqual(['error', 'CancelledError']);
+      }
       expect(await value(give(0).answer)).toBe('fine');
       expect(output.stderr).toContain('is cancelled, its time is over');
     });
@@ -318,6 +331,89 @@ describe.each(runtimes)('on CPython $version', (built) => {
         expect(body === (event === 'large' ? `"${'x'.repeat(1_000_000)}"` : event.repeat(150_000))).toBe(true);
       }
       expect(output.stderr).toBe('');
+    });
+  });
+
+  it('gives each worker connections of its own to the log socket, where records stay whole', async () => {
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'log-socket-'));
+    const connections: string[] = [];
+    const server = net.createServer((socket) => {
+      const index = connections.push('') - 1;
+      socket.setEncoding('utf8').on('data', (text) => {
+        connections[index] = `${connections[index]}${text}`;
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(path.join(folder, 'log'), resolve));
+    try {
+      // Longer than what a socket takes at once: on one connection for two workers, the pieces would mix.
+      const files = handler(
+        'import logging, os, sys',
+        ...together(2),
+        'meet = handler',
+        'def handler(event, context):',
+        '    meet(event, context)',
+        '    for i in range(20): logging.error("%d %d %s", os.getpid(), i, str(i % 10) * 300_000)',
+        '    print("%d to stderr" % os.getpid(), file=sys.stderr)',
+        '    return os.getpid()',
+      );
+      const env = {
+        ...managed(2, 'process'),
+        AWS_LAMBDA_LOG_FORMAT: 'JSON',
+        _LAMBDA_TELEMETRY_LOG_FD_PROVIDER_SOCKET: path.join(folder, 'log'),
+      };
+      await live(built, { files, env }, async ({ give, polls, output }) => {
+        await polls(2);
+        const room = await mkdtemp(path.join(folder, 'room-'));
+        const given = [give(room), give(room)];
+        const pids = await Promise.all(given.map(({ answer }) => value(answer)));
+        expect(new Set(pids).size).toBe(2);
+        for (const [i, pid] of pids.entries()) {
+          const mine = connections.filter((text) => text.includes(String(pid)));
+          expect(mine.map((text) => text.startsWith('{')).sort()).toEqual([false, true]);
+          expect(mine).toContain(`${pid} to stderr\n`);
+          const records = mine
+            .find((text) => text.startsWith('{'))!
+            .trimEnd()
+            .split('\n')
+            .map((line) => JSON.parse(line));
+          expect(records.map(({ message, requestId }) => [message, requestId])).toEqual(
+            Array.from({ length: 20 }, (_, n) => [
+              `${pid} ${n} ${String(n % 10).repeat(300_000)}`,
+              given[i]?.requestId,
+            ]),
+          );
+        }
+        // Two of the supervisor, which has nothing to say, and two of each worker.
+        expect(connections.map((text) => text.length > 0).sort()).toEqual([false, false, true, true, true, true]);
+        expect(output).toEqual({ stdout: '', stderr: '' });
+      });
+    } finally {
+      server.close();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it.each([
+    ['process', 3],
+    ['thread', 1],
+  ])('mode %s: says at level DEBUG, as the first thing, how many workers there are', async (mode, workerCount) => {
+    const files = handler('import logging', 'def handler(event, context): logging.info("%s", event)');
+    const env = { ...managed(3, mode), AWS_LAMBDA_LOG_FORMAT: 'JSON' };
+    await live(built, { files, env: { ...env, AWS_LAMBDA_LOG_LEVEL: 'TRACE' } }, async ({ give, said, output }) => {
+      await value(give('hello').answer);
+      await said(/hello/);
+      // As awslambdaric 4.2.2 writes it, to the letter but for the time and the number.
+      const event = `{"event": "runtime_worker_pool_initializing", "workerCount": ${workerCount}, "executionEnvironmentMaxConcurrency": 3}`;
+      const [first = '', ...others] = output.stdout.split('\n');
+      expect(first.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/, 'now')).toBe(
+        `{"timestamp": "now", "level": "DEBUG", "message": ${event}, "logger": "root", "requestId": ""}`,
+      );
+      expect(others.join()).not.toContain('runtime_worker_pool_initializing');
+    });
+    await live(built, { files, env: { ...env, AWS_LAMBDA_LOG_LEVEL: 'INFO' } }, async ({ give, said, output }) => {
+      await value(give('hello').answer);
+      await said(/hello/);
+      expect(output.stdout).not.toContain('runtime_worker_pool_initializing');
     });
   });
 

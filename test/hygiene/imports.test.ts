@@ -5,7 +5,23 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '..', '..', 'build');
-const rooms = ['lib', 'recipe', 'source', 'tree', 'compile', 'package', 'lambda', 'verify', 'bench', '(top)', 'cli'];
+const rooms = [
+  'lib',
+  'recipe',
+  'source',
+  'registry',
+  'tree',
+  'compile',
+  'sbom',
+  'package',
+  'wheels',
+  'image',
+  'lambda',
+  'verify',
+  'bench',
+  '(top)',
+  'cli',
+];
 
 const roomOf = (file: string): string => {
   const [first = ''] = relative(root, file).split('/');

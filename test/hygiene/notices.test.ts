@@ -17,6 +17,7 @@ test('every bundled npm package', async () => {
     splitting: true,
     format: 'esm',
     platform: 'node',
+    alias: { 'make-fetch-happen': './build/no-fetch.mjs' }, // as in build/bundle.mjs
     metafile: true,
     write: false,
   });

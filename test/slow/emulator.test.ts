@@ -1,5 +1,5 @@
 // AWS's Runtime Interface Emulator as the judge of the bootstrap: its state machine is AWS's own code, and accepts what
-// Lambda accepts. On-demand mode here; the Managed Instances mode of the same program is listed at the end.
+// Lambda accepts. On-demand mode here; emulator-concurrency.test.ts has the Managed Instances mode of the same program.
 //
 // What is the emulator's and not Lambda's: a timeout and an error are HTTP 200, START and END name different requests,
 // "Init Duration" is wrong, Lambda-Runtime-Invocation-Id and Lambda-Runtime-Trace-Id are never sent.
@@ -216,16 +216,4 @@ describe.each(layers.map((layer) => [layer.version, layer] as const))('python%s 
     expect(made.output).toContain('Process runtime-1 exited: exit status 9');
     expect(made.output).not.toContain('InvalidStateTransition');
   });
-});
-
-// With AWS_LAMBDA_MAX_CONCURRENCY the same program is the Managed Instances emulator, and Emulator.start takes the
-// variable in its env. Its deadline header is absurdly large (a duration is multiplied by milliseconds), it takes
-// the client context as it is instead of base64, and writes `json` in lower case into AWS_LAMBDA_LOG_FORMAT.
-describe.skip('Managed Instances: concurrency not built yet', () => {
-  test.todo('N invocations at once are answered by N pollers, each with its own request id');
-  test.todo('one failure, sys.exit or late answer (410) harms no other invocation');
-  test.todo('a second init error is refused (403), which is ignored');
-  test.todo('records written while several run carry their own requestId');
-  test.todo('empty headers (tenant, client context) count as absent');
-  test.todo('AWS_LAMBDA_CONCURRENCY_MODE: threads, process, hybrid, auto');
 });

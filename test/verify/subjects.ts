@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { stableJson } from '../../build/package/build-json.ts';
+import { stableJson } from '../../build/recipe/canonical.ts';
 import type { Arch, Plan } from '../../build/recipe/model.ts';
 import { type Entry, fileOf, linkTo, makeTree, type Tree } from '../../build/tree/tree.ts';
 import { factsProbe, importProbe, jitProbe, movedProbe, staleProbe, tlsProbe } from '../../build/verify/probes.ts';

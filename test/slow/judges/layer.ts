@@ -48,7 +48,7 @@ async function described(path: string): Promise<JudgedLayer> {
 }
 
 /** The newest release that can be had here: what `build` says to do when the newest pinned one cannot. */
-async function build(recipe: string, output: string): Promise<string> {
+export async function build(recipe: string, output: string): Promise<string> {
   const run = (more: string[] = []) =>
     execa(process.execPath, [cli, 'build', recipe, '--output', output, ...more], { cwd: root, reject: false });
   let result = await run();

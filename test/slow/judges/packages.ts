@@ -31,6 +31,8 @@ export async function functionFolder(
     'python3',
     [
       ...['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps', '--no-compile'],
+      // Other bytes under the pinned version are refused: what runs is what was pinned.
+      '--require-hashes',
       ...['--only-binary=:all:', '--target', path, '--implementation', 'cp', '--python-version', digits],
       ...['--abi', `cp${digits}${layer.freeThreaded ? 't' : ''}`, '--abi', 'none'],
       ...glibcs.flatMap((glibc) => ['--platform', `manylinux${glibc}_${machine}`]),
@@ -47,7 +49,7 @@ export async function functionFolder(
 /** The pins, for the report: name -> version. */
 export async function pinned(pins: PinList): Promise<Record<string, string>> {
   const text = await readFile(join(samples, `requirements-${pins}.txt`), 'utf8');
-  return Object.fromEntries([...text.matchAll(/^([\w.-]+)==(\S+)$/gm)].map(([, name, version]) => [name, version]));
+  return Object.fromEntries([...text.matchAll(/^([\w.-]+)==(\S+)/gm)].map(([, name, version]) => [name, version]));
 }
 
 export interface Invoked {
