@@ -41,8 +41,10 @@ struct ra_client {
     char *user_agent;
     int fd;
     int wake_fd;     /* not ours; -1 for none */
+    unsigned connections;
     bool reused;     /* the connection has carried a complete exchange */
     bool must_close; /* after the current answer */
+    bool cut_short;  /* ra_next_send could not send all: the connection must not carry another request */
     char *in;
     size_t capacity, head_end, pos, end;
     body_kind body;
@@ -85,6 +87,7 @@ static void disconnect(ra_client *c)
     c->fd = -1;
     c->reused = false;
     c->must_close = false;
+    c->cut_short = false;
     c->body = BODY_DONE;
     c->head_end = c->pos = c->end = 0;
     forget_stream(c);
@@ -242,6 +245,10 @@ static ra_result connect_now(ra_client *c)
             (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* fails on nothing that matters */
             freeaddrinfo(found);
             c->fd = fd;
+            c->connections++;
+            if (c->wake_fd == fd) {
+                c->wake_fd = -1; /* somebody closed it, and its number is the connection's now */
+            }
             return RA_OK;
         }
         last = errno;
@@ -892,6 +899,7 @@ ra_result ra_next_send(ra_client *c)
         size_t sent = 0;
         struct iovec part = {h.text, h.length};
         result = send_parts(c, &part, 1, true, &sent, &answered); /* answered: ra_next_receive finds out what */
+        c->cut_short = answered;
         if (result != RA_OK) {
             disconnect(c);
         }
@@ -908,6 +916,7 @@ ra_result ra_next_receive(ra_client *c, ra_head *head)
     }
     ra_result result = read_answer(c, head, &any);
     if (result == RA_OK) {
+        c->must_close = c->must_close || c->cut_short;
         c->reused = true;
         return RA_OK;
     }
@@ -918,6 +927,11 @@ ra_result ra_next_receive(ra_client *c, ra_head *head)
 int ra_descriptor(const ra_client *c)
 {
     return c->fd;
+}
+
+unsigned ra_connections(const ra_client *c)
+{
+    return c->connections;
 }
 
 ra_result ra_respond(ra_client *c, const char *request_id, const char *invocation_id, const char *content_type,
@@ -1025,7 +1039,7 @@ ra_result ra_stream_write(ra_client *c, const void *data, size_t length, bool wa
     char size[24];
     int digits = snprintf(size, sizeof size, "%zx\r\n", length);
     struct iovec parts[4] = {
-        {c->stream_head, c->stream_head != NULL ? c->stream_head_length : 0},
+        {c->stream_head != NULL ? c->stream_head : (char *)"", c->stream_head != NULL ? c->stream_head_length : 0},
         {size, (size_t)digits},
         {(void *)data, length},
         {(char *)"\r\n", 2},

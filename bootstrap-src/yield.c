@@ -7,7 +7,7 @@
  * Refuses to know anything else of Python. Libraries of the function get this one too.
  */
 #include <Python.h> /* pyconfig.h's Py_GIL_DISABLED; standard headers come after it */
-#ifdef Py_GIL_DISABLED
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x030e0000
 #include <sched.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>

@@ -8,6 +8,7 @@ import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/e
 import { describeFailure } from './cli/failure.ts';
 import { exitStatus } from './lib/errors.ts';
 import { architectures, flavors, profiles } from './recipe/model.ts';
+import { imageFormats } from './registry/formats.ts';
 
 const abort = new AbortController();
 let edge: Edge | undefined;
@@ -34,6 +35,7 @@ Examples:
   make-runtime list                                    what can be built
   make-runtime plan 3.13t                              what building it would do, and why
   make-runtime build 3.13t                             compile, package and verify dist/out/<name>/layer.zip
+  make-runtime image 3.13t --tar                       the same as a container image: FROM it, or docker load it
   make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
   make-runtime doctor                                  what this machine lacks
 
@@ -86,6 +88,22 @@ planOptions(program.command('build').argument('[recipe...]', 'as for `plan`; sev
   .option('-o, --output <dir>', 'where the artifact goes: <dir>/<plan name>/', 'dist/out')
   .action(async (recipes: string[], options, command: Command) =>
     (await import('./cli/build.ts')).build(recipes, options, edgeOf(command)),
+  );
+
+planOptions(
+  program
+    .command('image')
+    .argument('<recipe|layer.zip>', 'a recipe as for `build`, which is then built, or a layer that was built before'),
+)
+  .description('make a container image without a daemon: an OCI layout, and with --tar an archive for docker load')
+  .option('--base <image>', 'a reference, layout:DIR, layout:DIR:TAG or scratch (default: AWS’s provided:al2023)')
+  .addOption(new Option('--format <format>', 'media types of the image').choices(imageFormats).default('oci'))
+  .option('--name <name:tag>', 'what docker load and podman load call it (default: make-runtime/<plan name>:latest)')
+  .option('--without-pip', 'leave pip out: nothing can then be installed with RUN pip install')
+  .option('--tar', 'write image.tar as well')
+  .option('-o, --output <dir>', 'where the image goes: <dir>/<plan name>/image', 'dist/out')
+  .action(async (subject: string, options, command: Command) =>
+    (await import('./cli/image.ts')).image({ subject, ...options }, edgeOf(command)),
   );
 
 program

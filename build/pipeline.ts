@@ -5,7 +5,7 @@ import { compile } from './compile/compile.ts';
 import { chooseEngine, type EngineChoice, engineFor } from './compile/container-engine.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
 import type { Context } from './lib/context.ts';
-import { isMakeRuntimeError, MakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
+import { MakeRuntimeError } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
 import { langFolder } from './package/layout.ts';
 import { type Layer, packageLayer } from './package/package.ts';
@@ -18,14 +18,17 @@ import { parseRecipeName } from './recipe/name.ts';
 import { chooseFlavor, deflate, parseArch, parseProfile, plan } from './recipe/plan.ts';
 import { readPlan } from './recipe/plan-file.ts';
 import { takeInventory, toolVersion } from './sbom/inventory.ts';
+import { findWheels } from './sbom/wheels.ts';
 import { type Statements, writeStatements } from './sbom/write.ts';
 import { digestFile } from './source/cache.ts';
 import { readLock } from './source/lock.ts';
 import { fetchPlanSource } from './source/obtain.ts';
+import { stages } from './stages.ts';
 import { prune } from './tree/prune.ts';
-import { fileAt, makeTree, mergeTrees, readTree } from './tree/tree.ts';
+import { emptyTree, fileAt, makeTree, mergeTrees, readTree } from './tree/tree.ts';
 import { verifyArtifact } from './verify/artifact.ts';
 import type { Verdict } from './verify/verdict.ts';
+import { installExtras } from './wheels/extras.ts';
 
 export interface PlanRequest {
   /** As a user types it: "3.13", "3.13t", "./mine.toml"; or "./plan.json", which decides everything else. */
@@ -129,15 +132,21 @@ export async function packageRuntime(
 ): Promise<Pick<Built, 'layer' | 'statements'>> {
   const stage = stages(ctx);
   const { source } = parts;
+  const extras = plan.extras
+    ? await stage('extras', 'bake in packages', () => installExtras(plan, parts.executable, ctx))
+    : { tree: emptyTree, pins: new Map() };
   const { layer, components } = await stage('package', 'package layer.zip', async () => {
     const installed = mergeTrees(
       await readTree(parts.prefix),
       makeTree([[`bin/${plan.python.executable}`, await fileAt(parts.executable)]]),
     );
     const { tree, ledger } = prune(installed, plan.prune);
-    const { components, notices } = await takeInventory({ plan, source, tree }, ctx);
+    const shipped = mergeTrees(tree, extras.tree);
+    const wheels = await findWheels(shipped, extras.pins);
+    const { components, notices } = await takeInventory({ plan, source, tree: shipped, wheels }, ctx);
     const texts = mergeTrees(await readTree(join(parts.embed, 'notices')), notices);
-    return { components, layer: await packageLayer({ tree, plan, ledger, components, notices: texts, outDir }, ctx) };
+    const input = { tree: shipped, plan, ledger, components, notices: texts, outDir };
+    return { components, layer: await packageLayer(input, ctx) };
   });
   const statements = await stage('sbom', 'write SBOM and provenance', async () => {
     const artifact = { kind: 'layer', file: 'layer.zip', sha256: layer.sha256, home: langFolder } as const;
@@ -148,23 +157,4 @@ export async function packageRuntime(
   });
   await writeWhole(join(outDir, 'plan.json'), stableJson(plan));
   return { layer, statements };
-}
-
-/** Wraps a stage in its events; a stage result says by itself whether it came from the cache. */
-function stages(ctx: Context) {
-  return async <Result>(stage: string, title: string, run: () => Promise<Result>): Promise<Result> => {
-    throwIfCancelled(ctx.signal);
-    const start = Date.now();
-    ctx.report({ type: 'stage-start', stage, title });
-    try {
-      const result = await run();
-      const cached = typeof result === 'object' && result !== null && 'cached' in result && result.cached === true;
-      ctx.report({ type: 'stage-end', stage, title, milliseconds: Date.now() - start, cached });
-      return result;
-    } catch (error) {
-      ctx.report({ type: 'stage-failed', stage, title, milliseconds: Date.now() - start });
-      if (!isMakeRuntimeError(error)) throwIfCancelled(ctx.signal); // What a child died of is not news after Ctrl-C.
-      throw error;
-    }
-  };
 }

@@ -56,6 +56,13 @@ export function describe(plan: Plan): string {
       ),
     ),
     ...section(
+      'Packages baked in',
+      (plan.extras ?? []).flatMap(({ id, reason, packages }) => [
+        ...reasonedLines(id, reason),
+        ...hang(' '.repeat(30), packages.map(({ name, version }) => `${name} ${version}`).join(', ')),
+      ]),
+    ),
+    ...section(
       'Steps',
       steps.flatMap(({ name, does }, index) => reasonedLines(`${index + 1} ${name}`, does, 14)),
     ),

@@ -1,6 +1,8 @@
 // The words of this room as types: what a recipe resolves to. A Plan is plain data: printable, hashable, the only
 // thing later stages obey. Every choice in it carries its reason.
 
+import type { PinnedPackage } from './requirements.ts';
+
 export const architectures = ['x86_64', 'arm64'] as const;
 export type Arch = (typeof architectures)[number];
 
@@ -73,6 +75,13 @@ export interface PruneRule {
   readonly reason: string;
   /** Importable top-level modules that leave with it: a verdict must not miss them. */
   readonly modules?: readonly string[];
+}
+
+/** Packages baked into the tree's site-packages. */
+export interface Extra {
+  readonly id: string;
+  readonly reason: string;
+  readonly packages: readonly PinnedPackage[];
 }
 
 /** A glibc symbol newer than the floor, bound at link time to an older version of itself. */
@@ -165,6 +174,8 @@ export interface Plan {
   /** sha256 over bootstrap-src/, so that a changed bootstrap is a changed plan. */
   readonly bootstrap: string;
   readonly prune: readonly PruneRule[];
+  /** Absent when there are none. */
+  readonly extras?: readonly Extra[];
   /** SOURCE_DATE_EPOCH, seconds: every date in the artifact. */
   readonly epoch: number;
   /** "fflate@0.8.3/9": the compressor is an input of the artifact's bytes. */

@@ -77,6 +77,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
   const left = withoutModules.map(({ value }) => value);
   const libraries = librariesFor(minor, left);
   const keep = [...recipe.keep, ...intent.keep, ...(choice.withHeaders ? ['headers'] : [])];
+  const extras = chosen((choices) => choices.extras).map(({ id, reason, packages }) => ({ id, reason, packages }));
   const executable = `python${minor}${flavor === 'free-threaded' ? 't' : ''}`;
   const content: Omit<Plan, 'id'> = {
     name: [
@@ -110,6 +111,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
     prune: chosen((choices) => choices.prune)
       .filter(({ id }) => !keep.includes(id))
       .map(pruneRule),
+    ...(extras.length === 0 ? {} : { extras }),
     epoch: recipe.epoch,
     deflate,
   };

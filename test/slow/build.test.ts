@@ -69,7 +69,15 @@ describe('free-threaded 3.13, from nothing', () => {
     expect(result.stderr).toMatch(/REPORT RequestId: \S+\tDuration: [\d.]+ ms/);
     layer = /unpacked: (.*layer\.zip)$/m.exec(result.stdout)?.[1] as string;
     const files = await readdir(join(layer, '..'));
-    expect(files.sort()).toEqual(['layer.zip', 'ledger.json', 'plan.json', 'verdict.json']);
+    expect(files.sort()).toEqual([
+      'layer.zip',
+      'ledger.json',
+      'plan.json',
+      'provenance.json',
+      'sbom.cdx.json',
+      'sbom.spdx.json',
+      'verdict.json',
+    ]);
     expect((await stat(layer)).size).toBeLessThan(12_000_000);
   });
 
