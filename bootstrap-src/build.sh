@@ -21,7 +21,7 @@ env -u PYTHONPATH -u PYTHONHOME PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 \
   "$PYTHON" -S "$here/freeze.py" "$here/make_runtime" "$WORK/frozen.c"
 
 objects=
-for source in "$here/bootstrap.c" "$here/module.c" "$here/json_encode.c" "$here/json_decode.c" \
+for source in "$here/bootstrap.c" "$here/module.c" "$here/json_encode.c" "$here/json_decode.c" "$here/yield.c" \
   "$here/runtime_api.c" "$WORK/frozen.c"; do
   object=$WORK/$(basename "$source" .c).o
   # shellcheck disable=SC2086

@@ -2,13 +2,16 @@
  * digits, bytes as text. Refuses to know where the text goes.
  *
  * Ownership: `out.bytes` is a bytes object that only this file can see until it is returned; it is grown with
- * _PyBytes_Resize and cut to its length at the end, so that the text is written once and never copied.
+ * _PyBytes_Resize and cut to its length at the end, so that the text is written once and hardly copied.
  * Borrowed references are never held across a call that can run Python code or (free-threaded) let another thread
  * change the container: such items are taken as new references first.
  */
 #include "json_encode.h"
 
+#include <stdint.h>
 #include <string.h>
+
+#define LARGE 65536 /* bytes of text */
 
 typedef struct frame {
     PyObject *container; /* borrowed: the caller's frame holds it */
@@ -138,10 +141,24 @@ static char *put_char(char *to, Py_UCS4 ch, bool ensure_ascii)
     return to;
 }
 
-/* Length of the leading run that needs no escape in either mode (printable ASCII but for quote and backslash). */
-static Py_ssize_t plain_run(const Py_UCS1 *text, Py_ssize_t length)
+#define EACH(byte) (0x0101010101010101ULL * (byte))
+
+/* Length of the leading run that needs no escape in either mode (printable ASCII but for quote and backslash). Eight
+   characters at a time: the high bit of a byte of `odd` is set when that byte needs one (or, harmlessly, follows one). */
+static inline Py_ssize_t plain_run(const Py_UCS1 *text, Py_ssize_t length)
 {
     Py_ssize_t i = 0;
+    for (; length - i >= 8; i += 8) {
+        uint64_t word, quote, slash, delete;
+        memcpy(&word, text + i, 8);
+        quote = word ^ EACH('"');
+        slash = word ^ EACH('\\');
+        delete = word ^ EACH(0x7f);
+        uint64_t odd = (word - EACH(' ')) | (quote - EACH(1)) | (slash - EACH(1)) | (delete - EACH(1)) | word;
+        if ((odd & EACH(0x80)) != 0) {
+            break;
+        }
+    }
     while (i < length && text[i] >= ' ' && text[i] < 0x7f && text[i] != '"' && text[i] != '\\') {
         i++;
     }
@@ -158,7 +175,21 @@ static int write_string(writer *w, PyObject *text)
     Py_ssize_t length = PyUnicode_GET_LENGTH(text), i = 0;
     int kind = (int)PyUnicode_KIND(text);
     const void *data = PyUnicode_DATA(text);
-    if (PUT(w, "\"") < 0) {
+    if (PyUnicode_IS_COMPACT_ASCII(text)) { /* most text: room, quote, run, quote, and the room is asked for once */
+        if (reserve(w, length + 2) < 0) {
+            return -1;
+        }
+        char *to = w->at + w->length;
+        i = plain_run(data, length);
+        to[0] = '"';
+        memcpy(to + 1, data, (size_t)i);
+        w->length += i + 1;
+        if (i == length) {
+            to[i + 1] = '"';
+            w->length++;
+            return 0;
+        }
+    } else if (PUT(w, "\"") < 0) {
         return -1;
     }
     while (i < length) {
@@ -231,6 +262,47 @@ static int write_int(writer *w, PyObject *value)
     return put(w, from, digits + sizeof digits - from);
 }
 
+/* repr() of a number that is a decimal of few digits (prices, coordinates, percentages), or 0 when it is not one.
+ * With m < 10^15 and m / 10^k == number (both operands exact, so the quotient is rounded once, as a parser rounds it)
+ * m * 10^-k reads back as the number, and no other decimal of up to 15 digits does (DBL_DIG): it is the shortest, as k
+ * goes upwards. In this range repr writes no exponent. */
+static Py_ssize_t short_decimal(double number, char to[32])
+{
+    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+    const double size = number < 0 ? -number : number;
+    if (!(size >= 1e-3 && size < 1e9)) { /* times 10^6 it stays below 10^15 */
+        return 0;
+    }
+    for (int places = 0; places < 7; places++) {
+        uint64_t whole = (uint64_t)(size * powers[places] + 0.5);
+        if ((double)whole / powers[places] != size) {
+            continue;
+        }
+        char *end = to + 32, *from = end;
+        int left = places > 0 ? places : 1; /* "5.0" */
+        if (places == 0) {
+            *--from = '0';
+        }
+        for (; left > 0; left--) {
+            if (places > 0) {
+                *--from = (char)('0' + whole % 10);
+                whole /= 10;
+            }
+        }
+        *--from = '.';
+        do {
+            *--from = (char)('0' + whole % 10);
+            whole /= 10;
+        } while (whole > 0);
+        if (number < 0) {
+            *--from = '-';
+        }
+        memmove(to, from, (size_t)(end - from));
+        return end - from;
+    }
+    return 0;
+}
+
 static int write_float(writer *w, PyObject *value)
 {
     double number = PyFloat_AS_DOUBLE(value);
@@ -239,6 +311,11 @@ static int write_float(writer *w, PyObject *value)
     }
     if (number - number != 0) {
         return number > 0 ? PUT(w, "Infinity") : PUT(w, "-Infinity");
+    }
+    char digits[32];
+    Py_ssize_t short_length = short_decimal(number, digits);
+    if (short_length > 0) {
+        return put(w, digits, short_length);
     }
     char *text = PyOS_double_to_string(number, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
     if (text == NULL) {
@@ -317,6 +394,63 @@ static int write_pair(writer *w, PyObject *key, PyObject *value, bool first, con
     return write_value(w, value, here);
 }
 
+#ifdef Py_GIL_DISABLED
+
+/* Without a GIL a snapshot is the only safe iteration: another thread may change the dict while its values are written. */
+static int write_exact_dict(writer *w, PyObject *dict, const frame *here)
+{
+    PyObject *few[2 * 32], **items = few, *key, *value;
+    Py_ssize_t count = 0, position = 0;
+    int result = 0;
+    Py_BEGIN_CRITICAL_SECTION(dict);
+    Py_ssize_t size = PyDict_GET_SIZE(dict);
+    if (size > 32) {
+        items = PyMem_Malloc((size_t)size * 2 * sizeof *items);
+    }
+    while (items != NULL && count < size && PyDict_Next(dict, &position, &key, &value)) {
+        items[2 * count] = Py_NewRef(key);
+        items[2 * count + 1] = Py_NewRef(value);
+        count++;
+    }
+    Py_END_CRITICAL_SECTION();
+    if (items == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (result == 0) {
+            result = write_pair(w, items[2 * i], items[2 * i + 1], i == 0, here);
+        }
+        Py_DECREF(items[2 * i]);
+        Py_DECREF(items[2 * i + 1]);
+    }
+    if (items != few) {
+        PyMem_Free(items);
+    }
+    return result;
+}
+
+#else
+
+static int write_exact_dict(writer *w, PyObject *dict, const frame *here)
+{
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    bool first = true;
+    int result = 0;
+    while (result == 0 && PyDict_Next(dict, &position, &key, &value)) {
+        Py_INCREF(key);
+        Py_INCREF(value);
+        result = write_pair(w, key, value, first, here);
+        Py_DECREF(key);
+        Py_DECREF(value);
+        first = false;
+    }
+    return result;
+}
+
+#endif
+
 static int write_dict(writer *w, PyObject *dict, const frame *outer)
 {
     frame here = {dict, outer};
@@ -327,23 +461,10 @@ static int write_dict(writer *w, PyObject *dict, const frame *outer)
     if (PUT(w, "{") < 0) {
         result = -1;
     }
-#ifndef Py_GIL_DISABLED
     if (result == 0 && PyDict_CheckExact(dict)) {
-        PyObject *key, *value;
-        Py_ssize_t position = 0;
-        bool first = true;
-        while (result == 0 && PyDict_Next(dict, &position, &key, &value)) {
-            Py_INCREF(key);
-            Py_INCREF(value);
-            result = write_pair(w, key, value, first, &here);
-            Py_DECREF(key);
-            Py_DECREF(value);
-            first = false;
-        }
-    } else
-#endif
-    if (result == 0) {
-        /* A subclass may order its items (OrderedDict); and without a GIL a snapshot is the only safe iteration. */
+        result = write_exact_dict(w, dict, &here);
+    } else if (result == 0) {
+        /* A subclass may order its items (OrderedDict). */
         PyObject *items = PyMapping_Items(dict);
         Py_ssize_t count = items == NULL ? -1 : PyList_GET_SIZE(items);
         if (items == NULL) {
@@ -556,7 +677,11 @@ PyObject *json_encode(PyObject *value, bool ensure_ascii)
     w.at = PyBytes_AS_STRING(w.bytes);
     int result = write_value(&w, value, NULL);
     Py_XDECREF(w.decimal);
-    if (result == 0) {
+    if (result == 0 && w.length >= LARGE) {
+        /* As _PyBytes_Resize ends. Nothing is given back: it is posted and freed, and to shrink may be to copy. */
+        Py_SET_SIZE(w.bytes, w.length);
+        PyBytes_AS_STRING(w.bytes)[w.length] = '\0';
+    } else if (result == 0) {
         (void)_PyBytes_Resize(&w.bytes, w.length); /* NULL with MemoryError when it fails */
     } else {
         Py_CLEAR(w.bytes);

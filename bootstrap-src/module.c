@@ -6,9 +6,13 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "json_decode.h"
@@ -27,7 +31,19 @@ typedef struct {
                               is released while waiting */
     PyThreadState *thread; /* of the call under way, while it has released the GIL */
     int wake[2];           /* pipe, made when first needed; -1 before */
+    ino_t wake_inode;      /* of that pipe */
+    unsigned connections;  /* that http had made when the pipe was last known to be ours */
+    unsigned generation;   /* of the process that made it, see forks */
 } client_object;
+
+/* How many forks lie between the process that loaded this module and this one. A handler that forks and whose child
+   returns would otherwise answer twice and poll on its parent's connection, whose bytes the two would then share. */
+static unsigned forks;
+
+static void count_fork(void)
+{
+    forks++; /* in the child, which has one thread */
+}
 
 static struct PyModuleDef module_definition;
 
@@ -50,6 +66,11 @@ static int interrupted(void *context)
 
 static int enter_call(client_object *self)
 {
+    if (self->generation != forks) {
+        PyErr_SetString(state_of_client(self)->error,
+                        "this process was forked by a handler: only its parent can use the Runtime API");
+        return -1;
+    }
     if (atomic_flag_test_and_set(&self->busy)) {
         PyErr_SetString(PyExc_RuntimeError, "this client is in use by another thread");
         return -1;
@@ -65,17 +86,50 @@ static void leave_call(client_object *self)
 /* Documented, but not exported by shared libpythons before 3.13 (those that tests link; ours is static): do without. */
 #pragma weak PySignal_SetWakeupFd
 
+/* A handler that closes descriptors it does not know takes the connection and the pipe from us, and their numbers may then be
+   anything: the new connection's, a file of the function's. A lost connection is when to look. */
+static void forget_closed_pipe(client_object *self)
+{
+    struct stat now;
+    unsigned connections = ra_connections(self->http);
+    if (self->wake[0] < 0 || self->connections == connections) {
+        return;
+    }
+    self->connections = connections;
+    if (fstat(self->wake[0], &now) < 0 || !S_ISFIFO(now.st_mode) || now.st_ino != self->wake_inode) {
+        self->wake[0] = self->wake[1] = -1; /* not closed: they are not ours any more */
+    }
+}
+
+static void make_pipe(client_object *self)
+{
+    struct stat made;
+    if (pipe2(self->wake, O_NONBLOCK | O_CLOEXEC) < 0) {
+        self->wake[0] = self->wake[1] = -1; /* out of descriptors: EINTR has to do */
+        return;
+    }
+    self->wake_inode = fstat(self->wake[0], &made) == 0 ? made.st_ino : 0;
+    self->connections = ra_connections(self->http);
+}
+
 /* While the main thread waits for an invocation, Python's C signal handler writes to our pipe (its "wakeup fd"), so that
    no signal can slip in between the last look and the wait, or vanish into another thread. Where user code has a
    wakeup fd of its own (an event loop that is never closed), that one stays, and EINTR has to do.
    Returns -1 with an exception when a Python handler raised. */
 static int watch_signals(client_object *self)
 {
-    if (gettid() != getpid() || PySignal_SetWakeupFd == NULL) {
+    /* Two system calls, asked once a thread. A thread that forks becomes the child's main thread and does not notice: its
+       child does not poll. */
+    static _Thread_local signed char is_main = -1;
+    if (is_main < 0) {
+        is_main = gettid() == getpid();
+    }
+    if (!is_main || PySignal_SetWakeupFd == NULL) {
         return 0; /* Python runs signal handlers on the main thread only */
     }
-    if (self->wake[0] < 0 && pipe2(self->wake, O_NONBLOCK | O_CLOEXEC) < 0) {
-        self->wake[0] = self->wake[1] = -1; /* out of descriptors: EINTR has to do */
+    forget_closed_pipe(self);
+    if (self->wake[0] < 0) {
+        make_pipe(self);
     }
     if (self->wake[0] >= 0) {
         int theirs = PySignal_SetWakeupFd(self->wake[1]);
@@ -176,11 +230,25 @@ static PyObject *invocation(client_object *self, const ra_head *head)
     if (body == NULL) {
         return NULL;
     }
-    return Py_BuildValue("(iNNNNNNNNNN)", head->status, body, text_or_none(head->content_type),
-                         text_or_none(head->request_id), text_or_none(head->invocation_id),
-                         text_or_none(head->deadline_ms), text_or_none(head->function_arn),
-                         text_or_none(head->trace_id), text_or_none(head->client_context),
-                         text_or_none(head->cognito_identity), text_or_none(head->tenant_id));
+    PyObject *parts[] = {
+        PyLong_FromLong(head->status),       body,
+        text_or_none(head->content_type),    text_or_none(head->request_id),
+        text_or_none(head->invocation_id),   text_or_none(head->deadline_ms),
+        text_or_none(head->function_arn),    text_or_none(head->trace_id),
+        text_or_none(head->client_context),  text_or_none(head->cognito_identity),
+        text_or_none(head->tenant_id),
+    };
+    const Py_ssize_t count = sizeof parts / sizeof *parts;
+    PyObject *all = PyTuple_New(count);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (all == NULL || parts[i] == NULL) {
+            Py_CLEAR(all); /* with those that it has; the exception is set */
+            Py_XDECREF(parts[i]);
+        } else {
+            PyTuple_SET_ITEM(all, i, parts[i]);
+        }
+    }
+    return all;
 }
 
 static PyObject *client_next(PyObject *object, PyObject *Py_UNUSED(ignored))
@@ -441,7 +509,13 @@ static PyObject *client_get_started(PyObject *object, void *Py_UNUSED(closure))
     return PyBool_FromLong(ra_stream_started(((client_object *)object)->http));
 }
 
+static PyObject *client_get_inherited(PyObject *object, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((client_object *)object)->generation != forks);
+}
+
 static PyGetSetDef client_properties[] = {
+    {"inherited", client_get_inherited, NULL, "Whether it is a parent process's: no call works.", NULL},
     {"stream_started", client_get_started, NULL, "Whether a byte of the open stream may have left.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -464,6 +538,7 @@ static PyObject *client_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     }
     atomic_flag_clear(&self->busy);
     self->wake[0] = self->wake[1] = -1;
+    self->generation = forks;
     self->http = ra_open(address, user_agent);
     if (self->http == NULL) {
         Py_DECREF(self);
@@ -576,6 +651,34 @@ static PyObject *module_compile(PyObject *Py_UNUSED(module), PyObject *args, PyO
     return Py_CompileStringObject(PyBytes_AS_STRING(source), path, Py_file_input, &flags, -1);
 }
 
+PyDoc_STRVAR(put_trace_id_doc, "put_trace_id(bytes)\n\nputenv of _X_AMZN_TRACE_ID, again and again without growing.");
+
+/* setenv keeps every value it was ever given, because somebody may still hold what getenv returned (glibc: 144 bytes for
+   each invocation, seen as 140 MB after a million). A few places taken in turn are enough here: who reads the variable
+   in another thread has that long to finish. */
+static PyObject *module_put_trace_id(PyObject *Py_UNUSED(module), PyObject *value)
+{
+    static const char name[] = "_X_AMZN_TRACE_ID=";
+    static char places[4][512]; /* the environment points into them; written by the thread that takes invocations only */
+    static unsigned turn;
+    char *text;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(value, &text, &length) < 0) {
+        return NULL;
+    }
+    if (strlen(text) != (size_t)length) {
+        PyErr_SetString(PyExc_ValueError, "embedded null byte");
+        return NULL;
+    }
+    if ((size_t)length < sizeof places[0] - sizeof name) {
+        char *place = places[turn++ % 4];
+        memcpy(place, name, sizeof name - 1);
+        memcpy(place + sizeof name - 1, text, (size_t)length + 1);
+        return putenv(place) == 0 ? Py_NewRef(Py_None) : PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return setenv("_X_AMZN_TRACE_ID", text, 1) == 0 ? Py_NewRef(Py_None) : PyErr_SetFromErrno(PyExc_OSError);
+}
+
 PyDoc_STRVAR(die_with_parent_doc, "die_with_parent()\n\nMakes the kernel kill this process when its parent is gone.");
 
 static PyObject *module_die_with_parent(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
@@ -588,12 +691,20 @@ static PyMethodDef module_methods[] = {
     {"encode", module_encode, METH_VARARGS, encode_doc},
     {"decode", module_decode, METH_O, decode_doc},
     {"compile", (PyCFunction)(void (*)(void))module_compile, METH_VARARGS | METH_KEYWORDS, compile_doc},
+    {"put_trace_id", module_put_trace_id, METH_O, put_trace_id_doc},
     {"die_with_parent", module_die_with_parent, METH_NOARGS, die_with_parent_doc},
     {NULL, NULL, 0, NULL},
 };
 
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, count_fork); /* without memory for it, forks are not noticed */
+}
+
 static int module_exec(PyObject *module)
 {
+    static pthread_once_t watched = PTHREAD_ONCE_INIT; /* every interpreter executes the module */
+    (void)pthread_once(&watched, watch_forks);
     module_state *state = PyModule_GetState(module);
     state->error = PyErr_NewExceptionWithDoc("_runtime_api.Error", "The Runtime API could not be reached or understood.",
                                              NULL, NULL);

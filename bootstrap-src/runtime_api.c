@@ -41,8 +41,10 @@ struct ra_client {
     char *user_agent;
     int fd;
     int wake_fd;     /* not ours; -1 for none */
+    unsigned connections;
     bool reused;     /* the connection has carried a complete exchange */
     bool must_close; /* after the current answer */
+    bool cut_short;  /* ra_next_send could not send all: the connection must not carry another request */
     char *in;
     size_t capacity, head_end, pos, end;
     body_kind body;
@@ -85,6 +87,7 @@ static void disconnect(ra_client *c)
     c->fd = -1;
     c->reused = false;
     c->must_close = false;
+    c->cut_short = false;
     c->body = BODY_DONE;
     c->head_end = c->pos = c->end = 0;
     forget_stream(c);
@@ -242,6 +245,10 @@ static ra_result connect_now(ra_client *c)
             (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* fails on nothing that matters */
             freeaddrinfo(found);
             c->fd = fd;
+            c->connections++;
+            if (c->wake_fd == fd) {
+                c->wake_fd = -1; /* somebody closed it, and its number is the connection's now */
+            }
             return RA_OK;
         }
         last = errno;
@@ -554,6 +561,20 @@ static ra_result parse_head(ra_client *c, ra_head *head)
     return RA_OK;
 }
 
+/* The first empty line's end at or after `from` (of which [0, from) holds none), or NULL. Line by line, because memmem
+   takes longer to prepare than a head is long. */
+static const char *empty_line(const char *text, size_t from, size_t length)
+{
+    const char *at = text + from, *end = text + length;
+    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        at++;
+        if (at - text >= 4 && at[-2] == '\r' && at[-3] == '\n' && at[-4] == '\r') {
+            return at;
+        }
+    }
+    return NULL;
+}
+
 /* Reads one head, also of a 1xx answer. *any says whether at least one byte of an answer arrived: before that, a dead
    idle connection may be replaced without anybody noticing. */
 static ra_result read_head(ra_client *c, ra_head *head, bool *any)
@@ -574,10 +595,9 @@ static ra_result read_head(ra_client *c, ra_head *head, bool *any)
                 (c->end > 8 && c->in[8] != ' ')) {
                 return failed(c, RA_MALFORMED, "the answer does not start with HTTP/1.x");
             }
-            size_t from = scanned > 3 ? scanned - 3 : 0;
-            const char *found = memmem(c->in + from, c->end - from, "\r\n\r\n", 4);
+            const char *found = empty_line(c->in, scanned, c->end);
             if (found != NULL) {
-                c->head_end = (size_t)(found - c->in) + 4;
+                c->head_end = (size_t)(found - c->in);
                 c->pos = c->head_end;
                 break;
             }
@@ -811,12 +831,16 @@ static bool unreserved(unsigned char ch)
 static void put_segment(request_head *h, const char *id)
 {
     for (; *id != '\0'; id++) {
-        unsigned char ch = (unsigned char)*id;
-        if (unreserved(ch)) {
-            put(h, id, 1);
+        size_t plain = 0;
+        while (unreserved((unsigned char)id[plain])) {
+            plain++;
+        }
+        if (plain > 0) {
+            put(h, id, plain);
+            id += plain - 1;
         } else {
             char escaped[4];
-            snprintf(escaped, sizeof escaped, "%%%02X", ch);
+            snprintf(escaped, sizeof escaped, "%%%02X", (unsigned char)*id);
             put(h, escaped, 3);
         }
     }
@@ -875,6 +899,7 @@ ra_result ra_next_send(ra_client *c)
         size_t sent = 0;
         struct iovec part = {h.text, h.length};
         result = send_parts(c, &part, 1, true, &sent, &answered); /* answered: ra_next_receive finds out what */
+        c->cut_short = answered;
         if (result != RA_OK) {
             disconnect(c);
         }
@@ -891,6 +916,7 @@ ra_result ra_next_receive(ra_client *c, ra_head *head)
     }
     ra_result result = read_answer(c, head, &any);
     if (result == RA_OK) {
+        c->must_close = c->must_close || c->cut_short;
         c->reused = true;
         return RA_OK;
     }
@@ -901,6 +927,11 @@ ra_result ra_next_receive(ra_client *c, ra_head *head)
 int ra_descriptor(const ra_client *c)
 {
     return c->fd;
+}
+
+unsigned ra_connections(const ra_client *c)
+{
+    return c->connections;
 }
 
 ra_result ra_respond(ra_client *c, const char *request_id, const char *invocation_id, const char *content_type,
@@ -1008,7 +1039,7 @@ ra_result ra_stream_write(ra_client *c, const void *data, size_t length, bool wa
     char size[24];
     int digits = snprintf(size, sizeof size, "%zx\r\n", length);
     struct iovec parts[4] = {
-        {c->stream_head, c->stream_head != NULL ? c->stream_head_length : 0},
+        {c->stream_head != NULL ? c->stream_head : (char *)"", c->stream_head != NULL ? c->stream_head_length : 0},
         {size, (size_t)digits},
         {(void *)data, length},
         {(char *)"\r\n", 2},

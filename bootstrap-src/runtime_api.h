@@ -82,6 +82,7 @@ ra_result ra_init_fail(ra_client *client, const char *error_type, const void *bo
 ra_result ra_next_send(ra_client *client);
 ra_result ra_next_receive(ra_client *client, ra_head *head);
 int ra_descriptor(const ra_client *client); /* of the connection, or -1; changes when it is replaced */
+unsigned ra_connections(const ra_client *client); /* how many it has made */
 
 /* A response in pieces: chunked, with the trailers for a late error announced. ra_stream_open sends nothing: the head
    leaves with the first chunk, so that until then ra_fail is still possible.

@@ -8,6 +8,7 @@ import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/e
 import { describeFailure } from './cli/failure.ts';
 import { exitStatus } from './lib/errors.ts';
 import { architectures, flavors, libraryOrigins, profiles, prunePresets } from './recipe/model.ts';
+import { imageFormats } from './registry/formats.ts';
 
 const abort = new AbortController();
 let edge: Edge | undefined;
@@ -34,13 +35,16 @@ Examples:
   make-runtime list                                    what can be built
   make-runtime plan 3.13t                              what building it would do, and why
   make-runtime build 3.13t                             compile, package and verify dist/out/<name>/layer.zip
+  make-runtime image 3.13t --tar                       the same as a container image: FROM it, or docker load it
   make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
   make-runtime doctor                                  what this machine lacks
 
 Environment:
   MAKE_RUNTIME_CACHE    folder for sources and compiled interpreters (default: the user's cache folder)
   MAKE_RUNTIME_JOBS     compilers at a time (default: one a core)
-  MAKE_RUNTIME_ENGINE   where commands run (default: host)
+  MAKE_RUNTIME_ENGINE   where commands run (default: auto, a container engine when the builder image is known)
+  MAKE_RUNTIME_BUILDER  the image that builds (default: the one the lock file pins)
+  MAKE_RUNTIME_BUILDER_NETWORK  network that packages for it come through (default: the engine's)
   CC                    the C compiler (default: cc)
 
 Exit status: 0 success, 2 wrong usage, another number for each error code (docs/errors.md), 130 stopped by Ctrl-C.`,
@@ -66,7 +70,16 @@ const planOptions = (command: Command): Command =>
     )
     .addOption(new Option('--prune <preset>', 'leave out more than the recipe does').choices(prunePresets))
     .option('--profile-data <file>', 'the profile.tar of an earlier release build, instead of training again')
-    .addOption(new Option('--engine <engine>', 'where commands run').default('host').env('MAKE_RUNTIME_ENGINE'))
+    .addOption(
+      new Option('--engine <engine>', 'where commands run: auto, host, container, docker, podman, finch, nerdctl')
+        .default('auto')
+        .env('MAKE_RUNTIME_ENGINE'),
+    )
+    .addOption(
+      new Option('--builder <image>', "the image that builds, for a container engine (default: the lock file's)").env(
+        'MAKE_RUNTIME_BUILDER',
+      ),
+    )
     .option('--python <version>', 'a pinned patch release, for example 3.13.5 (default: the newest pinned)')
     .option('--with-headers', 'keep the C headers in the artifact');
 
@@ -81,12 +94,59 @@ planOptions(program.command('plan').addArgument(recipeArgument()))
     (await import('./cli/plan.ts')).plan({ recipe, ...options }, edgeOf(command)),
   );
 
-planOptions(program.command('build').addArgument(recipeArgument()))
+planOptions(program.command('build').argument('[recipe...]', 'as for `plan`; several are built side by side'))
   .description('compile, package and verify a layer')
+  .option('--all', 'every recipe in every flavour; a failure does not stop the others')
   .option('-o, --output <dir>', 'where the artifact goes: <dir>/<plan name>/', 'dist/out')
-  .action(async (recipe: string, options, command: Command) =>
-    (await import('./cli/build.ts')).build({ recipe, ...options }, edgeOf(command)),
+  .action(async (recipes: string[], options, command: Command) =>
+    (await import('./cli/build.ts')).build(recipes, options, edgeOf(command)),
   );
+
+planOptions(
+  program
+    .command('image')
+    .argument('<recipe|layer.zip>', 'a recipe as for `build`, which is then built, or a layer that was built before'),
+)
+  .description('make a container image without a daemon: an OCI layout, and with --tar an archive for docker load')
+  .option('--base <image>', 'a reference, layout:DIR, layout:DIR:TAG or scratch (default: AWS’s provided:al2023)')
+  .addOption(new Option('--format <format>', 'media types of the image').choices(imageFormats).default('oci'))
+  .option('--name <name:tag>', 'what docker load and podman load call it (default: make-runtime/<plan name>:latest)')
+  .option('--without-pip', 'leave pip out: nothing can then be installed with RUN pip install')
+  .option('--tar', 'write image.tar as well')
+  .option('-o, --output <dir>', 'where the image goes: <dir>/<plan name>/image', 'dist/out')
+  .action(async (subject: string, options, command: Command) =>
+    (await import('./cli/image.ts')).image({ subject, ...options }, edgeOf(command)),
+  );
+
+program
+  .command('bake')
+  .argument('[recipe...]', 'as for `plan`, or plan files (.json) of `plan --json`')
+  .description('write a BuildKit bake file that makes the same layers as `build`, for remote or many builders')
+  .option('--all', 'every recipe in every flavour')
+  .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
+  .option('--arch <arch>', "Lambda's architecture, repeatable (default: this machine's)", collect, [])
+  .addOption(new Option('--profile <profile>', 'fast: no PGO, for trying things').choices(profiles).default('fast'))
+  .addOption(
+    new Option('--engine <engine>', 'the container engine that looks at the builder image')
+      .default('container')
+      .env('MAKE_RUNTIME_ENGINE'),
+  )
+  .addOption(new Option('--builder <image>', 'the image that builds').env('MAKE_RUNTIME_BUILDER'))
+  .option('--python <version>', 'a pinned patch release')
+  .option('-o, --output <dir>', 'the folder to write', 'dist/bake')
+  .action(async (recipes: string[], options, command: Command) =>
+    (await import('./cli/bake.ts')).bake(recipes, options, edgeOf(command)),
+  );
+
+program
+  .command('pack', { hidden: true })
+  .description('the last stage of a bake: compiled parts to layer.zip')
+  .requiredOption('--plan <file>', 'the plan they were made from')
+  .requiredOption('--compiled <dir>', 'root/ and embed/')
+  .requiredOption('--executable <file>', 'the linked executable')
+  .requiredOption('--source <tar>', "CPython's source")
+  .requiredOption('-o, --output <dir>', 'where the artifact goes')
+  .action(async (options, command: Command) => (await import('./cli/bake.ts')).pack(options, edgeOf(command)));
 
 program
   .command('verify')
@@ -142,6 +202,7 @@ program
   .description('maintain recipes/sources.lock.json, the pins of every source')
   .option('--check', 'only check: order, recipes without a pin, and every download that can be reached')
   .option('--add <version>', 'pin a further CPython release, repeatable', collect, [])
+  .option('--builder [image]', "pin the builder image (default: AWS's provided:al2023) to what its registry has now")
   .option('--mirror <url>', 'a further place to get it from, repeatable', collect, [])
   .option('--upgrade', 'look for newer releases, verify their signatures, and show what would change')
   .option('--write', 'with --upgrade: pin what was found')
@@ -165,9 +226,10 @@ program
 
 program
   .command('bench')
-  .description("measure init time and round trip beside plain python and AWS's own client")
+  .description("measure time and memory beside plain python and AWS's own client")
   .argument('[artifact]', 'a layer .zip (default: what `build 3.13t` makes)')
-  .option('--runs <n>', 'measured starts of each', positiveNumber, 30)
+  .option('--runs <n>', 'measured starts of each; long benchmarks take a fraction of it', positiveNumber, 30)
+  .option('--only <benchmark>', 'only this one, repeatable', collect, [])
   .action(async (artifact: string | undefined, options, command: Command) =>
     (await import('./cli/bench.ts')).bench({ artifact, ...options }, edgeOf(command)),
   );

@@ -1,5 +1,7 @@
 // The public API: re-exports, nothing else. A Context (lib/context.ts) says where things live and who listens.
 
+export type { Image } from './image/image.ts';
+export { buildImage, type ImageBuilt, type ImageRequest } from './image-pipeline.ts';
 export { type InvokeRequest, invokeArtifact } from './lambda/invoke.ts';
 export type { InvokeResult } from './lambda/invoke-result.ts';
 export type { Context } from './lib/context.ts';

@@ -167,7 +167,12 @@ async def _serve(mine, function, taken):
         if timer is not None:
             timer.cancel()
         if answer is not None and len(answer[0]) > BIG and loop.together:
-            await mine.run_in_executor(None, loop.respond, taken, answer)
+            try:
+                posted = mine.run_in_executor(None, loop.respond, taken, answer)
+            except RuntimeError:  # out of threads: others wait, but the caller gets its answer
+                loop.respond(taken, answer)
+            else:
+                await posted
         else:
             loop.respond(taken, answer)
 

@@ -153,6 +153,7 @@ class Supervisor:
         self.workers = {}  # pid -> its share of the slots
         self.futile = 0
         self.stopping = False
+        self.told = set()  # pids that a SIGTERM was passed on to
 
     def run(self):
         theirs = _signal.getsignal(_signal.SIGTERM)
@@ -160,7 +161,7 @@ class Supervisor:
         gc.freeze()
         _signal.signal(_signal.SIGTERM, self.pass_on)
         for share in self.shares:
-            if not self.fork(share, theirs):
+            if self.stopping or not self.fork(share, theirs):
                 break
         while self.workers:
             pid, status = posix.waitpid(-1, 0)
@@ -187,7 +188,11 @@ class Supervisor:
         _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
         try:
             pid = posix.fork()
-            if pid == 0:
+            if pid != 0:
+                self.workers[pid] = share
+                if self.stopping and pid not in self.told:  # pass_on came before it knew this one
+                    posix.kill(pid, _signal.SIGTERM)
+            else:
                 self.workers.clear()
                 _signal.signal(_signal.SIGTERM, theirs if theirs is not None else _signal.SIG_DFL)
         except OSError as error:
@@ -204,13 +209,13 @@ class Supervisor:
 
                 sink.connect_output(settings.log_socket)
             _poll(self.function, len(share), loop.connection(), share)
-        self.workers[pid] = share
         return True
 
     def pass_on(self, number, frame):
         """The platform tells the process that it started; the invocations are in the others."""
         self.stopping = True
         for pid in list(self.workers):
+            self.told.add(pid)
             try:
                 posix.kill(pid, number)
             except ProcessLookupError:

@@ -15,9 +15,12 @@ W3C_FIELDS = ('traceparent', 'tracestate', 'baggage')
 class CognitoIdentity:
     __slots__ = ('cognito_identity_id', 'cognito_identity_pool_id')
 
-    def __init__(self, values):
-        self.cognito_identity_id = values.get('cognitoIdentityId')
-        self.cognito_identity_pool_id = values.get('cognitoIdentityPoolId')
+    def __init__(self, values=None):
+        if values is None:
+            self.cognito_identity_id = self.cognito_identity_pool_id = None
+        else:
+            self.cognito_identity_id = values.get('cognitoIdentityId')
+            self.cognito_identity_pool_id = values.get('cognitoIdentityPoolId')
 
     def __repr__(self):
         return 'CognitoIdentity([cognito_identity_id=%s,cognito_identity_pool_id=%s])' % (
@@ -26,21 +29,39 @@ class CognitoIdentity:
         )
 
 
+# Of every context, in the order in which vars() shows them; None is filled in by the invocation.
+_FIELDS = {
+    'aws_request_id': None,
+    'log_group_name': settings.log_group_name,
+    'log_stream_name': settings.log_stream_name,
+    'function_name': settings.function_name,
+    'memory_limit_in_mb': settings.memory_limit_in_mb,
+    'function_version': settings.function_version,
+    'invoked_function_arn': None,
+    'tenant_id': None,
+    '_w3c_fields': None,
+    'client_context': None,
+    'identity': None,
+    '_epoch_deadline_time_in_ms': None,
+}
+
+
 class LambdaContext:
     def __init__(self, request_id, client_context, identity, deadline_ms, function_arn=None, tenant_id=None):
         """client_context and identity: dicts or None. deadline_ms: epoch milliseconds."""
-        self.aws_request_id = request_id
-        self.log_group_name = settings.log_group_name
-        self.log_stream_name = settings.log_stream_name
-        self.function_name = settings.function_name
-        self.memory_limit_in_mb = settings.memory_limit_in_mb
-        self.function_version = settings.function_version
-        self.invoked_function_arn = function_arn
-        self.tenant_id = tenant_id
-        self._w3c_fields = _take_w3c(client_context)
-        self.client_context = None if client_context is None else _client_context(client_context)
-        self.identity = CognitoIdentity({} if identity is None else identity)
-        self._epoch_deadline_time_in_ms = deadline_ms
+        # All attributes in one go: a free-threaded 3.13 looks each of them up anew when they are set one by one.
+        fields = _FIELDS.copy()
+        fields['aws_request_id'] = request_id
+        fields['invoked_function_arn'] = function_arn
+        fields['tenant_id'] = tenant_id
+        if client_context is None:
+            fields['_w3c_fields'] = {}
+        else:
+            fields['_w3c_fields'] = _take_w3c(client_context)
+            fields['client_context'] = _client_context(client_context)
+        fields['identity'] = CognitoIdentity(identity)
+        fields['_epoch_deadline_time_in_ms'] = deadline_ms
+        self.__dict__ = fields
 
     def get_remaining_time_in_millis(self):
         return max(self._epoch_deadline_time_in_ms - int(time.time() * 1000), 0)

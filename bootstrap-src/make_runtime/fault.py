@@ -45,9 +45,16 @@ def describe(error, request_id=''):
     frames = _frames(error.__traceback__)
     kind = type(error).__name__
     message = _text(error)
-    import traceback
+    try:
+        from traceback import format_list
+    except Exception:  # out of descriptors or memory, perhaps for the very error that is described
+        format_list = _plain_list
+    return _error(message, kind, format_list(frames), request_id), _cause(kind, message, frames)
 
-    return _error(message, kind, traceback.format_list(frames), request_id), _cause(kind, message, frames)
+
+def _plain_list(frames):
+    """traceback.format_list, without the source lines."""
+    return ['  File "%s", line %d, in %s\n' % frame[:3] for frame in frames]
 
 
 def _error(message, kind, trace, request_id):
@@ -63,12 +70,30 @@ def _text(error):
 
 def _frames(trace):
     """(file, line number, function, source line) of each frame, from the first that is not ours."""
-    import traceback
-
-    frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(trace)]
+    try:
+        from traceback import extract_tb
+    except Exception:
+        extract_tb = _plain_extract
+    frames = [(f.filename, f.lineno, f.name, f.line) for f in extract_tb(trace)]
     for i, frame in enumerate(frames):
         if not frame[0].startswith(OUR_FRAMES):
             return frames[i:]
+    return frames
+
+
+class _PlainFrame:
+    line = ''
+
+    def __init__(self, trace):
+        code = trace.tb_frame.f_code
+        self.filename, self.lineno, self.name = code.co_filename, trace.tb_lineno, code.co_name
+
+
+def _plain_extract(trace):
+    frames = []
+    while trace is not None:
+        frames.append(_PlainFrame(trace))
+        trace = trace.tb_next
     return frames
 
 

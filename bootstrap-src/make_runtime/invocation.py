@@ -10,9 +10,11 @@ import posix
 import sys
 from _contextvars import ContextVar
 
+import _runtime_api
 from make_runtime import settings
 
 TRACE_ID = '_X_AMZN_TRACE_ID'
+_KEY = TRACE_ID.encode()
 
 _here = ContextVar('make_runtime.invocation', default=None)
 # Where there is one at a time: a thread that a handler starts does not inherit the context.
@@ -67,7 +69,22 @@ def begin(invocation):
     _here.set(invocation)
     if not _isolated:
         _alone = invocation
-        settings.export(TRACE_ID, invocation.trace_id)
+        if invocation.trace_id is None:
+            settings.export(TRACE_ID, None)
+        else:
+            _export(invocation.trace_id)
+
+
+def _export(trace_id):
+    """settings.export, but for a variable that is set a million times: setenv never gives a value's memory back."""
+    value = trace_id.encode('utf-8', 'surrogateescape')
+    os = sys.modules.get('os')
+    data = posix.environ if os is None else getattr(os.environ, '_data', None)
+    if data is None:
+        os.environ[TRACE_ID] = trace_id  # the function's own idea of an environment
+        return
+    data[_KEY] = value
+    _runtime_api.put_trace_id(value)
 
 
 def isolate():

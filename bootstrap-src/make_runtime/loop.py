@@ -227,7 +227,8 @@ def send(call, *arguments):
     try:
         return call(*arguments)
     except Error as error:
-        if not patient:
+        # The child of a handler that forked has nothing more to do, however patient its parent is.
+        if not patient or call.__self__.inherited:
             give_up(str(error))
         complain(str(error))
         return None

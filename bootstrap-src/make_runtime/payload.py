@@ -31,7 +31,10 @@ def unmarshal(body, content_type):
     if content_type is not None and content_type != JSON:
         return body
     try:
-        return decode(body)
+        try:
+            return _runtime_api.decode(body)
+        except ValueError:
+            return decode(body)  # again, for the reason
     except Exception as error:
         raise _fault('Runtime.UnmarshalError', 'Unable to unmarshal input: %s' % error) from None
 

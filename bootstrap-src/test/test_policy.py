@@ -116,6 +116,31 @@ class Encode(unittest.TestCase):
         ):
             self.same_as_json(value)
 
+    def test_decimals(self):
+        # Those of few digits have a way of their own, which must end where repr's does, also at its edges.
+        picks = random.Random(5)
+        values = [1e-3, 9.99e-4, 1e9, 999999999.999999, 999999999.9999999, 0.0, -0.0, 0.1 + 0.2, 1e15, 1e16, 5e-324]
+        for _ in range(60_000):
+            value = round(picks.choice((1, -1)) * 10 ** picks.uniform(-5, 11), picks.randrange(9))
+            neighbour = value * (1 + picks.choice((-1, 1)) * 2**-52)
+            values += (value, neighbour, float(int(value)), picks.random())
+        for value in values:
+            self.assertEqual(_runtime_api.encode(value, False), repr(value).encode())
+
+    def test_long_texts(self):
+        # Eight characters at a time: what has to be escaped, at each place of a word.
+        for special in ('', ' ', '~', '"', '\\', '\n', '\x1f', '\x7f', '\x80', '\xe9', '\u0100', '\u20ac', '\U0001f600'):
+            for before in range(18):
+                self.same_as_json('a' * before + special + 'b' * (20 - before))
+        self.same_as_json(['x' * 300_000, 'y' * 70_000 + '"'])
+
+    def test_keys_that_repeat(self):
+        # More of them than the decoder's cache has room for, of every length, and some that differ in the middle only.
+        keys = ['k' * n for n in range(1, 60)] + ['%d' % n for n in range(99)]
+        keys += ['abcdefgh%03dabcdefgh' % n for n in range(400)]
+        rows = [{key: n for key in keys[n % 7 :]} for n in range(20)]
+        self.assertEqual(_runtime_api.decode(json.dumps(rows)), rows)
+
     def test_refusals(self):
         loop = []
         loop.append(loop)

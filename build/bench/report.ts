@@ -1,53 +1,66 @@
-// Measurements -> a table for people (it is Markdown too, so docs can carry it as it is).
-import { type Measured, median, quantile, ratio, type Series } from './measure.ts';
+// Measurements -> tables for people (they are Markdown too, so docs can carry them as they are).
+import type { Measured, MeasuredGoal } from './run.ts';
+import type { Unit } from './scenario.ts';
+import { median, quantile } from './statistics.ts';
 
-export interface Target {
-  readonly what: string;
-  readonly measured: number;
-  readonly target: number;
-}
-
-/** The first-version targets: each ratio must be at most its number. */
-export function targets({ init, roundTrip }: Measured): readonly Target[] {
+export function describe({ title, how, runs, figures, subjects, goals }: Measured): string {
+  const rows = subjects.map(({ name, samples }) => [
+    name,
+    ...figures.flatMap(({ key, unit }) => {
+      const values = samples[key];
+      return values === undefined ? ['', ''] : [withUnit(median(values), unit), runs === 1 ? '' : spread(values)];
+    }),
+  ]);
+  const head = ['', ...figures.flatMap((figure) => [figure.title, '10 % to 90 %'])];
   return [
-    { what: 'init / plain python', measured: ratio(init.layer, init.python), target: 1.3 },
-    { what: "init / AWS's client", measured: ratio(init.layer, init.client), target: 1 / 4 },
-    { what: "round trip / AWS's client", measured: ratio(roundTrip.layer, roundTrip.client), target: 1 / 3 },
-  ];
-}
-
-export function describe(measured: Measured, heading: string): string {
-  const { init, roundTrip } = measured;
-  const row = (series: Series, unit: 'ms' | 'µs'): readonly string[] => {
-    const scale = unit === 'ms' ? 1 : 1000;
-    const digits = unit === 'ms' ? 1 : 0;
-    const at = (fraction: number): string => (quantile(series.samples, fraction) * scale).toFixed(digits);
-    return [series.name, `${(median(series.samples) * scale).toFixed(digits)} ${unit}`, `${at(0.1)} to ${at(0.9)}`];
-  };
-  return [
-    heading,
+    `### ${title}`,
+    '',
+    `${how} ${runs === 1 ? 'One run.' : `${runs} runs.`}`,
+    '',
+    ...table(head, rows),
     '',
     ...table(
-      [`init (${measured.runs} runs)`, 'median', '10 % to 90 %'],
-      [row(init.layer, 'ms'), row(init.python, 'ms'), row(init.client, 'ms'), row(init.nothing, 'ms')],
-    ),
-    '',
-    ...table(['round trip', 'median', '10 % to 90 %'], [row(roundTrip.layer, 'µs'), row(roundTrip.client, 'µs')]),
-    '',
-    ...table(
-      ['ratio', 'measured', 'target', ''],
-      targets(measured).map(({ what, measured: value, target }) => [
-        what,
-        value.toFixed(2),
-        `<= ${target.toFixed(2)}`,
-        value <= target ? 'met' : 'missed',
-      ]),
+      ['ratio (and the interval of its median)', 'measured', '', 'target', ''],
+      goals.map((goal) => goalRow(goal, runs)),
     ),
   ].join('\n');
 }
 
+/** One line for each promise, over all scenarios. */
+export function summary(all: readonly Measured[]): string {
+  const rows = all.flatMap(({ scenario, goals, runs }) =>
+    goals.filter(({ target }) => target !== undefined).map((goal) => [scenario, ...goalRow(goal, runs)]),
+  );
+  return table(['benchmark', 'ratio', 'measured', '', 'target', ''], rows).join('\n');
+}
+
+function goalRow({ what, lessFloor, measured, interval, target, verdict }: MeasuredGoal, runs: number): string[] {
+  // Fewer than six values have no interval of 95 %: what is shown is their range.
+  const always = runs < 6 ? (runs === 1 ? ', in one run' : `, in all ${runs} runs`) : '';
+  const said = { met: `met${always}`, missed: `missed${always}`, unsure: 'the noise is larger than the difference' };
+  return [
+    lessFloor === undefined ? what : `${what}, both less ${lessFloor}`,
+    number(measured),
+    runs === 1 ? '' : `${number(interval.low)} to ${number(interval.high)}`,
+    target === undefined ? '' : `${target.bound} ${number(target.value)}`,
+    verdict === undefined ? '' : said[verdict],
+  ];
+}
+
+const spread = (values: readonly number[]): string =>
+  `${number(quantile(values, 0.1))} to ${number(quantile(values, 0.9))}`;
+
+const withUnit = (value: number, unit: Unit): string => (unit === '' ? number(value) : `${number(value)} ${unit}`);
+
+/** Three digits that count. */
+function number(value: number): string {
+  if (!Number.isFinite(value)) return '-';
+  const size = Math.abs(value);
+  return value.toFixed(size >= 100 || Number.isInteger(value) ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
+}
+
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = head.map((cell, column) => Math.max(cell.length, 1, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
   return [line(head), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...rows.map(line)];

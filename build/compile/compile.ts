@@ -3,13 +3,12 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Context } from '../lib/context.ts';
-import { folderOnce } from '../lib/folder.ts';
 import { shortDigest } from '../recipe/canonical.ts';
 import { prefix } from '../recipe/cpython.ts';
 import type { Library, Plan } from '../recipe/model.ts';
+import { contentOnce } from './content.ts';
 import { diagnose } from './diagnose.ts';
-import { jobs, runOnHost } from './engine.ts';
-import { probeHost, requireComplete } from './host.ts';
+import { type Engine, type Folder, hostEngine, jobs } from './engine.ts';
 import { libraryScript } from './libraries-script.ts';
 import { compileScript, scriptSteps, trainingScript } from './script.ts';
 
@@ -52,23 +51,29 @@ export function libraryKey(library: Library, plan: Plan): string {
 /**
  * @throws COMPILER_MISSING, HEADER_MISSING, COMPILE_FAILED, DISK_FULL, CANCELLED
  */
-export async function compile(plan: Plan, inputs: Inputs, ctx: Context): Promise<Build> {
+export async function compile(
+  plan: Plan,
+  inputs: Inputs,
+  ctx: Context,
+  engine: Engine = hostEngine(ctx),
+): Promise<Build> {
   const key = compileKey(plan);
   const folder = join(ctx.cacheDir, 'compile', key);
   const log = join(ctx.cacheDir, 'logs', `${plan.name}-${key}.log`);
-  const { cached } = await folderOnce(folder, async (scratch) => {
-    await requireBuilder(plan, ctx);
+  const { cached } = await contentOnce(folder, ctx, async (scratch) => {
+    await engine.require(plan);
     await runProgram(
       {
         what: `Compiling CPython ${plan.python.version}`,
         stage: 'compile',
         program: compileScript(plan),
-        environment: environmentOf(inputs),
+        inputs: foldersOf(inputs),
         scratch,
         keep: ['root', 'embed'],
         log,
       },
       plan,
+      engine,
       ctx,
     );
   });
@@ -86,6 +91,7 @@ export async function train(
   inputs: Inputs,
   training: string,
   ctx: Context,
+  engine: Engine = hostEngine(ctx),
 ): Promise<{ path: string; cached: boolean }> {
   const key = shortDigest([
     trainingScript(plan),
@@ -95,32 +101,27 @@ export async function train(
     plan.profiling?.training,
   ]);
   const folder = join(ctx.cacheDir, 'profile', key);
-  const { cached } = await folderOnce(folder, async (scratch) => {
-    await requireBuilder(plan, ctx);
+  const { cached } = await contentOnce(folder, ctx, async (scratch) => {
+    await engine.require(plan);
     await runProgram(
       {
         what: `Training CPython ${plan.python.version}`,
         stage: 'train',
         program: trainingScript(plan),
-        environment: { ...environmentOf(inputs), TRAINING: training },
+        inputs: { ...foldersOf(inputs), TRAINING: training },
         scratch,
         keep: ['profile.tar'],
         log: join(ctx.cacheDir, 'logs', `${plan.name}-training-${key}.log`),
       },
       plan,
+      engine,
       ctx,
     );
   });
   return { path: join(folder, 'profile.tar'), cached };
 }
 
-/** Throws COMPILER_MISSING, HEADER_MISSING or LLVM_MISSING when this machine cannot build the plan. */
-export async function requireBuilder(plan: Plan, ctx: Context): Promise<void> {
-  const fromSystem = plan.libraries.filter(({ origin }) => origin === 'system');
-  requireComplete(await probeHost(fromSystem, ctx.env, plan.requires));
-}
-
-function environmentOf({ source, libraries, profile }: Inputs): Record<string, string> {
+function foldersOf({ source, libraries, profile }: Inputs): Record<string, string> {
   return {
     SOURCE: source,
     ...(libraries === undefined ? {} : { LIBRARIES: libraries }),
@@ -133,8 +134,8 @@ export interface BuildProgram {
   readonly what: string;
   readonly stage: string;
   readonly program: string;
-  /** Paths of its inputs by variable; WORK, OUT and JOBS are added. */
-  readonly environment: Readonly<Record<string, string>>;
+  /** Files and folders that it reads, by variable; WORK, OUT and JOBS are added. */
+  readonly inputs: Readonly<Record<string, string>>;
   /** An empty folder; afterwards it holds what `keep` names, and nothing else. */
   readonly scratch: string;
   readonly keep: readonly string[];
@@ -145,7 +146,7 @@ export interface BuildProgram {
  * Runs a build program to its end, with progress.
  * @throws what diagnose() makes of its failure; DISK_FULL, CANCELLED
  */
-export async function runProgram(build: BuildProgram, plan: Plan, ctx: Context): Promise<void> {
+export async function runProgram(build: BuildProgram, plan: Plan, engine: Engine, ctx: Context): Promise<void> {
   const work = join(build.scratch, 'work');
   const out = join(build.scratch, 'out');
   await mkdir(work);
@@ -153,37 +154,34 @@ export async function runProgram(build: BuildProgram, plan: Plan, ctx: Context):
   let step: string | undefined;
   let units = 0;
   const tail: string[] = [];
-  const status = await runOnHost(
-    {
-      program: build.program,
-      environment: {
-        ...build.environment,
-        WORK: work,
-        OUT: out,
-        JOBS: ctx.env['MAKE_RUNTIME_JOBS'] ?? String(jobs()),
-      },
-      cwd: work,
-      log: build.log,
-      signal: ctx.signal,
-      onLine: (line) => {
-        tail.push(line);
-        if (tail.length > 60) tail.shift();
-        if (line.startsWith('::step ')) {
-          step = line.slice('::step '.length);
-          units = 0;
-          ctx.report({ type: 'progress', stage: build.stage, text: scriptSteps[step] ?? step });
-        } else if (/ -c /.test(line)) {
-          units += 1;
-          ctx.report({
-            type: 'progress',
-            stage: build.stage,
-            text: `${scriptSteps[step ?? ''] ?? build.what}: ${units} files`,
-          });
-        }
-      },
+  const read = Object.entries(build.inputs).map(([name, path]): [string, Folder] => [name, { path }]);
+  const status = await engine.run({
+    program: build.program,
+    folders: {
+      ...Object.fromEntries(read),
+      WORK: { path: work, writable: true },
+      OUT: { path: out, writable: true },
     },
-    ctx.env,
-  );
+    environment: { JOBS: ctx.env['MAKE_RUNTIME_JOBS'] ?? String(jobs()) },
+    log: build.log,
+    signal: ctx.signal,
+    onLine: (line) => {
+      tail.push(line);
+      if (tail.length > 60) tail.shift();
+      if (line.startsWith('::step ')) {
+        step = line.slice('::step '.length);
+        units = 0;
+        ctx.report({ type: 'progress', stage: build.stage, text: scriptSteps[step] ?? step });
+      } else if (/ -c /.test(line)) {
+        units += 1;
+        ctx.report({
+          type: 'progress',
+          stage: build.stage,
+          text: `${scriptSteps[step ?? ''] ?? build.what}: ${units} files`,
+        });
+      }
+    },
+  });
   if (status !== 0) {
     throw diagnose(
       { what: build.what, tail, step, log: build.log, status, fallback: 'COMPILE_FAILED' },

@@ -3,10 +3,11 @@
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Context } from '../lib/context.ts';
-import { folderOnce } from '../lib/folder.ts';
 import { shortDigest } from '../recipe/canonical.ts';
 import type { Library, Plan } from '../recipe/model.ts';
-import { libraryKey, requireBuilder, runProgram } from './compile.ts';
+import { libraryKey, runProgram } from './compile.ts';
+import { contentOnce } from './content.ts';
+import { type Engine, hostEngine } from './engine.ts';
 import { libraryScript } from './libraries-script.ts';
 
 const parts = ['lib', 'include', 'notices'];
@@ -26,16 +27,17 @@ export async function compileLibraries(
   plan: Plan,
   sources: ReadonlyMap<string, string>,
   ctx: Context,
+  engine: Engine = hostEngine(ctx),
 ): Promise<Libraries> {
   const pinned = plan.libraries.filter(({ origin }) => origin === 'source');
   if (pinned.length === 0) return { path: undefined, cached: true };
-  await requireBuilder(plan, ctx);
+  await engine.require(plan);
   const folders: string[] = [];
-  for (const library of pinned) folders.push(await compileLibrary(library, plan, sources, ctx));
+  for (const library of pinned) folders.push(await compileLibrary(library, plan, sources, engine, ctx));
 
   const keys = pinned.map((library) => libraryKey(library, plan));
   const path = join(ctx.cacheDir, 'libraries', `all-${shortDigest(keys)}`);
-  const { cached } = await folderOnce(path, async (scratch) => {
+  const { cached } = await contentOnce(path, ctx, async (scratch) => {
     for (const folder of folders) {
       for (const part of parts) {
         await cp(join(folder, part), join(scratch, part), { recursive: true });
@@ -49,6 +51,7 @@ async function compileLibrary(
   library: Library,
   plan: Plan,
   sources: ReadonlyMap<string, string>,
+  engine: Engine,
   ctx: Context,
 ): Promise<string> {
   const source = sources.get(library.name);
@@ -56,18 +59,19 @@ async function compileLibrary(
   const key = libraryKey(library, plan);
   const name = `${library.name}-${library.source?.version}-${key}`;
   const folder = join(ctx.cacheDir, 'libraries', name);
-  await folderOnce(folder, async (scratch) => {
+  await contentOnce(folder, ctx, async (scratch) => {
     await runProgram(
       {
         what: `Compiling ${library.name} ${library.source?.version}`,
         stage: 'libraries',
         program: libraryScript(library, plan),
-        environment: { SOURCE: source },
+        inputs: { SOURCE: source },
         scratch,
         keep: parts,
         log: join(ctx.cacheDir, 'logs', `${name}.log`),
       },
       plan,
+      engine,
       ctx,
     );
   });

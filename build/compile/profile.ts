@@ -1,6 +1,7 @@
 // A stored profile: the tar of .gcda files that a release build's training leaves, kept so that the same plan gives the
 // same bytes again. Knows what such a file looks like; what the counters say is the compiler's affair.
 import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { digestFile } from '../source/cache.ts';
 
@@ -31,10 +32,17 @@ export async function profileDigest(path: string, signal: AbortSignal): Promise<
 }
 
 /**
- * Throws PROFILE_DATA_INVALID when a stored profile is not the one that the plan names.
+ * The stored profile that a plan names.
+ * @returns its absolute path
+ * @throws PROFILE_DATA_INVALID when none or another one was given
  */
-export async function requireProfile(path: string, sha256: string | undefined, signal: AbortSignal): Promise<void> {
-  if ((await profileDigest(path, signal)) === sha256) return;
+export async function requireProfile(
+  path: string | undefined,
+  sha256: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
+  if (path === undefined) throw invalid('The plan names a stored profile, and none was given.');
+  if ((await profileDigest(path, signal)) === sha256) return resolve(path);
   throw invalid(`The profile ${path} is not the one that the plan was made with.`);
 }
 

@@ -3,9 +3,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { explainSystemError } from './errors.ts';
+import { explainSystemError, MakeRuntimeError } from './errors.ts';
 
 const partial = /\.(\d+)\.partial$/;
+
+// Builds that run side by side in this process and need the same folder: the first fills it, the others wait.
+const filling = new Map<string, Promise<{ cached: boolean }>>();
 
 /**
  * Returns `folder`, filling it with `fill(scratch)` when it is not there yet.
@@ -17,6 +20,14 @@ export async function folderOnce(
   folder: string,
   fill: (scratch: string) => Promise<void>,
 ): Promise<{ cached: boolean }> {
+  const running = filling.get(folder);
+  if (running) return running.then(() => ({ cached: true }));
+  const own = fillFolder(folder, fill);
+  filling.set(folder, own);
+  return own.finally(() => filling.delete(folder));
+}
+
+async function fillFolder(folder: string, fill: (scratch: string) => Promise<void>): Promise<{ cached: boolean }> {
   if (await exists(folder)) return { cached: true };
   await removeAbandoned(folder);
   const scratch = `${folder}.${process.pid}.partial`;
@@ -33,6 +44,48 @@ export async function folderOnce(
     await rm(scratch, { recursive: true, force: true });
   }
   return { cached: false };
+}
+
+/**
+ * Fills a folder anew and puts it in the place of an older one. Between the two renames there is neither, never a mix.
+ * @param landmark a file that every such folder has: a folder without it is somebody else's, and is left alone
+ * @throws USAGE for a folder that holds something else; DISK_FULL
+ */
+export async function replaceFolder(
+  folder: string,
+  landmark: string,
+  fill: (scratch: string) => Promise<void>,
+): Promise<void> {
+  const there = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw new MakeRuntimeError('USAGE', `${folder} is not a folder that can be written.`, {
+      remedy: 'Choose another --output.',
+      cause: error,
+    });
+  });
+  if (there !== undefined && there.length > 0 && !there.includes(landmark)) {
+    throw new MakeRuntimeError('USAGE', `${folder} holds something else, which is not overwritten.`, {
+      remedy: 'Choose another --output, or remove the folder.',
+    });
+  }
+  await removeAbandoned(folder);
+  const scratch = `${folder}.${process.pid}.partial`;
+  const old = `${folder}.old.${process.pid}.partial`;
+  try {
+    await rm(scratch, { recursive: true, force: true });
+    await mkdir(scratch);
+    await fill(scratch);
+    if (there !== undefined) await rename(folder, old);
+    await rename(scratch, folder).catch(async (error) => {
+      if (there !== undefined) await rename(old, folder);
+      throw error;
+    });
+    await rm(old, { recursive: true, force: true });
+  } catch (error) {
+    throw explainSystemError(error, `writing ${folder}`);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 }
 
 /** Writes a file whole: a reader sees the old content or the new, never a part. Throws DISK_FULL. */

@@ -6,9 +6,10 @@ import { parse, TomlError } from 'smol-toml';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { type Applies, cpython, type Minor, minorsWith } from './cpython.ts';
 import { explain, invalidFile, place } from './explain.ts';
-import { type Flavor, flavors, type PrunePreset, type PruneRule, type Reasoned } from './model.ts';
+import { type Extra, type Flavor, flavors, type PrunePreset, type PruneRule, type Reasoned } from './model.ts';
 import { nearest } from './nearest.ts';
 import { findPositions, type Positions } from './positions.ts';
+import { type PinnedPackage, parseRequirements } from './requirements.ts';
 import { type RecipeFile, recipeFile } from './schema.ts';
 import { seriesOf } from './version.ts';
 
@@ -24,6 +25,7 @@ export interface Choices {
   readonly ldflags: readonly Rule<Reasoned>[];
   readonly without: readonly Rule<Reasoned>[];
   readonly prune: readonly Rule<PruneIntent>[];
+  readonly extras: readonly Rule<Extra>[];
   /** Ids of prune rules that do not apply. */
   readonly keep: readonly string[];
 }
@@ -90,6 +92,8 @@ interface Link {
   readonly path: string;
   readonly file: RecipeFile;
   readonly positions: Positions;
+  /** What the requirements files hold that the recipe names, by the name it uses. */
+  readonly requirements: ReadonlyMap<string, readonly PinnedPackage[]>;
 }
 
 /** The recipe file and everything it extends, the recipe itself first. */
@@ -137,7 +141,51 @@ async function readLink(path: string, packageDir: string, from: Link | undefined
       cause,
     });
   }
-  return { path, shown, ...parseRecipeFile(text, shown) };
+  const parsed = { path, shown, ...parseRecipeFile(text, shown) };
+  return { ...parsed, requirements: await readRequirements(parsed, packageDir) };
+}
+
+/** Every requirements file that a recipe file names, in its own tables and in its flavours'. */
+async function readRequirements(
+  link: Omit<Link, 'requirements'>,
+  packageDir: string,
+): Promise<ReadonlyMap<string, readonly PinnedPackage[]>> {
+  const found = new Map<string, readonly PinnedPackage[]>();
+  const tables: [readonly PropertyKey[], ChoicesAsWritten | undefined][] = [[[], link.file]];
+  for (const flavor of flavors) tables.push([['flavor', flavor], link.file.flavor?.[flavor]]);
+  for (const [path, table] of tables) {
+    for (const [index, { requirements }] of (table?.extras ?? []).entries()) {
+      const at = [...path, 'extras', index, 'requirements'];
+      found.set(requirements, await readRequirementsFile(requirements, link, at, packageDir));
+    }
+  }
+  return found;
+}
+
+async function readRequirementsFile(
+  name: string,
+  link: Omit<Link, 'requirements'>,
+  at: readonly PropertyKey[],
+  packageDir: string,
+): Promise<readonly PinnedPackage[]> {
+  const isPath = name.includes('/') || name.endsWith('.txt');
+  const shipped = join(recipesDir(packageDir), 'requirements');
+  const file = isPath ? resolve(dirname(link.path), name) : join(shipped, `${name}.txt`);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch {
+    const known = (await readdir(shipped).catch(() => [])).map((one) => one.replace(/\.txt$/, ''));
+    const ships = isPath ? '' : `; these ship: ${known.join(', ')}`;
+    throw invalid(link, at, `there is no readable requirements file ${isPath ? file : `"${name}"`}${ships}`);
+  }
+  const { packages, problems } = parseRequirements(text);
+  if (problems.length === 0) return packages;
+  const shown = show(file, packageDir);
+  throw invalidFile(
+    shown,
+    problems.map(({ line, message }) => `${shown}:${line}: ${message}`),
+  );
 }
 
 /**
@@ -223,11 +271,17 @@ function assemble(chain: readonly Link[], name: string, shipped: boolean): Recip
   };
 }
 
-type ChoicesAsWritten = Pick<RecipeFile, 'configure' | 'cflags' | 'ldflags' | 'without' | 'prune' | 'keep'>;
+type ChoicesAsWritten = Pick<RecipeFile, 'configure' | 'cflags' | 'ldflags' | 'without' | 'prune' | 'extras' | 'keep'>;
 
 function merge(chain: readonly Link[], pick: (file: RecipeFile) => ChoicesAsWritten | undefined): Choices {
   const said = chain.toReversed().flatMap(({ file }) => pick(file) ?? []);
   const keep = said.flatMap((choices) => choices.keep ?? []);
+  const extras = chain.toReversed().flatMap((link) =>
+    (pick(link.file)?.extras ?? []).map(({ requirements, ...rest }) => ({
+      ...rest,
+      packages: link.requirements.get(requirements) ?? [],
+    })),
+  ) as Rule<Extra>[];
   const without = said
     .flatMap((choices) => choices.without ?? [])
     .map(({ module, ...rest }) => ({ value: module, ...rest }));
@@ -240,6 +294,7 @@ function merge(chain: readonly Link[], pick: (file: RecipeFile) => ChoicesAsWrit
       said.flatMap((choices) => (choices.prune ?? []) as Rule<PruneIntent>[]),
       ({ id }) => id,
     ),
+    extras: lastPerKey(extras, ({ id }) => id),
     keep,
   };
 }
@@ -272,7 +327,7 @@ function first<T>(chain: readonly Link[], pick: (file: RecipeFile) => T | undefi
   return undefined;
 }
 
-function invalid(link: Link, path: readonly PropertyKey[], message: string): MakeRuntimeError {
+function invalid(link: Omit<Link, 'requirements'>, path: readonly PropertyKey[], message: string): MakeRuntimeError {
   return invalidFile(link.shown, [`${place(link.shown, link.positions, path)}: ${message}`]);
 }
 

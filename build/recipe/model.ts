@@ -1,6 +1,8 @@
 // The words of this room as types: what a recipe resolves to. A Plan is plain data: printable, hashable, the only
 // thing later stages obey. Every choice in it carries its reason.
 
+import type { PinnedPackage } from './requirements.ts';
+
 export const architectures = ['x86_64', 'arm64'] as const;
 export type Arch = (typeof architectures)[number];
 
@@ -50,6 +52,18 @@ export interface Repack {
 /** The lock file as a value: every upstream file this project may use. Sorted by name, then version. */
 export interface Lock {
   readonly sources: readonly Source[];
+  /** Builder images by digest; none until `make-runtime lock --builder` could ask their registry. */
+  readonly builders?: readonly BuilderPin[];
+}
+
+/** One builder image as its registry has it: for every architecture when the digest is that of an index. */
+export interface BuilderPin {
+  /** "public.ecr.aws/lambda/provided:al2023" */
+  readonly reference: string;
+  /** "sha256:..." */
+  readonly digest: string;
+  /** How the digest was established. */
+  readonly verifiedBy: string;
 }
 
 export const libraryOrigins = ['source', 'system'] as const;
@@ -119,6 +133,13 @@ export interface PruneRule {
   readonly modules?: readonly string[];
 }
 
+/** Packages baked into the tree's site-packages. */
+export interface Extra {
+  readonly id: string;
+  readonly reason: string;
+  readonly packages: readonly PinnedPackage[];
+}
+
 /** A glibc symbol newer than the floor, bound at link time to an older version of itself. */
 export interface SymbolBinding {
   readonly symbol: string;
@@ -148,14 +169,32 @@ export interface StaticModules {
   readonly reason: string;
 }
 
-export interface Builder {
-  readonly engine: 'host';
+/** The place the commands run in, as far as it shapes the result: the same whichever CLI starts the container. */
+export type Builder = HostBuilder | ContainerBuilder;
+
+interface BuilderFacts {
   /** The system the commands run on, for example "Debian GNU/Linux 12 (bookworm)". */
   readonly system: string;
   /** First line of `cc --version`, or null when there is none: the plan can still be read. */
   readonly compiler: string | null;
   /** Installed versions of the packages that provide the static archives, by package name. */
   readonly packages: Readonly<Record<string, string>>;
+}
+
+export interface HostBuilder extends BuilderFacts {
+  readonly engine: 'host';
+}
+
+export interface ContainerBuilder extends BuilderFacts {
+  readonly engine: 'container';
+  readonly image: {
+    /** As the lock file or the user names it, with "@sha256:..." when that is exact. */
+    readonly reference: string;
+    /** sha256 over the digests of its uncompressed layers: what it is, whatever it is called. */
+    readonly rootfs: string;
+    /** sha256 over every package in it and those that were added, with their versions. */
+    readonly packages: string;
+  };
 }
 
 export interface Plan {
@@ -197,6 +236,8 @@ export interface Plan {
   /** sha256 over bootstrap-src/, so that a changed bootstrap is a changed plan. */
   readonly bootstrap: string;
   readonly prune: readonly PruneRule[];
+  /** Absent when there are none. */
+  readonly extras?: readonly Extra[];
   /** SOURCE_DATE_EPOCH, seconds: every date in the artifact. */
   readonly epoch: number;
   /** "fflate@0.8.3/9": the compressor is an input of the artifact's bytes. */

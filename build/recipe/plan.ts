@@ -23,6 +23,7 @@ import {
   type Builder,
   type Flavor,
   flavors,
+  type Library,
   type LibraryOrigin,
   type Lock,
   libraryOrigins,
@@ -33,6 +34,7 @@ import {
   profiles,
   prunePresets,
   type Reasoned,
+  type Requirement,
   type Source,
 } from './model.ts';
 import { printRecipeName } from './name.ts';
@@ -83,10 +85,11 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
 
   const withoutModules = chosen((choices) => choices.without).map(reasoned);
   const left = withoutModules.map(({ value }) => value);
-  const origin = choice.libraries ?? defaultLibraries[profile];
-  const libraries = origin === 'source' ? sourceLibraries(minor, left, arch, lock) : librariesFor(minor, left);
+  const origin = originOf(choice);
+  const libraries = chosenLibraries(recipe, choice, left, lock);
   const bytecode = bytecodeOptions(minor, profile);
   const keep = [...recipe.keep, ...intent.keep, ...(choice.withHeaders ? ['headers'] : [])];
+  const extras = chosen((choices) => choices.extras).map(({ id, reason, packages }) => ({ id, reason, packages }));
   const executable = `python${minor}${flavor === 'free-threaded' ? 't' : ''}`;
   const content: Omit<Plan, 'id'> = {
     name: [
@@ -125,10 +128,42 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
       .filter(({ preset }) => preset === undefined || preset === choice.prune || recipe.presets.includes(preset))
       .filter(({ id }) => !keep.includes(id))
       .map(pruneRule),
+    ...(extras.length === 0 ? {} : { extras }),
     epoch: recipe.epoch,
     deflate,
   };
   return { id: shortDigest(content), ...content };
+}
+
+/**
+ * What the builder must have for a recipe, known before the builder is: a container engine installs it.
+ * @throws FLAVOR_UNAVAILABLE, LOCK_INVALID
+ */
+export function needs(
+  recipe: Recipe,
+  choice: Choice,
+  lock: Lock,
+): { readonly libraries: readonly Library[]; readonly requires: readonly Requirement[] } {
+  const intent = recipe.flavors[choice.flavor];
+  if (!intent) throw flavorUnavailable(recipe, choice.flavor);
+  const without = [...recipe.without, ...intent.without]
+    .filter((rule) => applies(rule, recipe.python, choice.flavor, choice.arch))
+    .map(({ value }) => value);
+  const libraries = chosenLibraries(recipe, choice, without, lock);
+  return {
+    libraries: libraries.filter(({ origin }) => origin === 'system'),
+    requires: [...requirements(recipe.python, choice.flavor), ...libraryRequirements(libraries)],
+  };
+}
+
+function chosenLibraries(recipe: Recipe, choice: Choice, without: readonly string[], lock: Lock): readonly Library[] {
+  return originOf(choice) === 'source'
+    ? sourceLibraries(recipe.python, without, choice.arch, lock)
+    : librariesFor(recipe.python, without);
+}
+
+function originOf(choice: Choice): LibraryOrigin {
+  return choice.libraries ?? defaultLibraries[choice.profile];
 }
 
 /**

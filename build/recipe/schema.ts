@@ -44,12 +44,26 @@ const prune = z.strictObject({
   ...range,
 });
 
+const extra = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]*$/, 'is not an id: lower case letters, digits and hyphens')
+    .describe('Names the extra in the plan.'),
+  requirements: z
+    .string()
+    .min(1)
+    .describe('A requirements file with hashes: its path from this recipe, or the name of one that ships ("boto3").'),
+  reason,
+  ...range,
+});
+
 const choices = {
   configure: z.array(flag).optional().describe('Further arguments of ./configure.'),
   cflags: z.array(flag).optional().describe('Further compiler flags.'),
   ldflags: z.array(flag).optional().describe('Further linker flags.'),
   without: z.array(without).optional().describe('Extension modules that are not built.'),
   prune: z.array(prune).optional().describe('What leaves the installed tree.'),
+  extras: z.array(extra).optional().describe('Packages that are baked in, from requirements files with hashes.'),
   keep: z.array(z.string()).optional().describe('Ids of inherited prune rules that do not apply.'),
 };
 

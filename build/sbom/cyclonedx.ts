@@ -13,6 +13,8 @@ export interface Described {
   readonly program: Program;
   readonly components: readonly Component[];
   readonly plan: Plan;
+  /** The image below an image, "sha256:...": what is in it is for its own maker to say. */
+  readonly base?: string;
   /** Of make-runtime. */
   readonly version: string;
 }
@@ -29,7 +31,7 @@ export const dateOf = (epoch: number): string => new Date(epoch * 1000).toISOStr
 
 /** The BOM as a value; its serial number is derived from everything else in it. */
 export function cyclonedx(described: Described): object {
-  const { artifact, program, components, plan, version } = described;
+  const { artifact, program, components, plan, base, version } = described;
   const wheels = refs(components, 'wheel');
   const bom = {
     $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
@@ -54,6 +56,7 @@ export function cyclonedx(described: Described): object {
         { name: 'make-runtime:flavor', value: plan.flavor },
         { name: 'make-runtime:profile', value: plan.profile },
         { name: 'make-runtime:arch', value: plan.arch },
+        ...(base === undefined ? [] : [{ name: 'make-runtime:base', value: base }]),
       ],
     },
     components: [

@@ -53,7 +53,7 @@ export function provenance(described: Described, byproducts: readonly Byproduct[
   };
 }
 
-function dependencies({ plan, components }: Described): Resource[] {
+function dependencies({ plan, components, base }: Described): Resource[] {
   const { builder, source, libraries, arch } = plan;
   const image = builderImage(builder);
   return [
@@ -70,6 +70,7 @@ function dependencies({ plan, components }: Described): Resource[] {
       .filter(({ role }) => role === 'bootstrap')
       .map(({ name, purl }) => ({ name, uri: purl, annotations: { digest: plan.bootstrap } })),
     ...(image ? [image] : []),
+    ...(base === undefined ? [] : [{ name: 'base image', digest: { sha256: base.replace(/^sha256:/, '') } }]),
     ...(builder.compiler === null ? [] : [compiler(builder.compiler)]),
     // Sorted: a plan is the same plan in whatever order the package manager listed them.
     ...Object.entries(builder.packages)

@@ -60,7 +60,7 @@ export async function download(
     } catch (error) {
       throwIfCancelled(ctx.signal);
       if (error instanceof TooLarge || (error instanceof MirrorFailure && !(error instanceof Stumble))) throw error;
-      const reason = error instanceof Stumble ? error.message : sentence(error);
+      const reason = error instanceof Stumble ? error.message : networkReason(error);
       if (reason === undefined) throw error;
       if (attempt >= attempts || isHopeless(error)) throw new MirrorFailure(reason, { cause: error });
       ctx.report({ type: 'progress', stage: 'sources', text: `${new URL(url).host}: ${reason}; trying again` });
@@ -85,8 +85,33 @@ export async function answers(url: string, ctx: Context): Promise<boolean> {
   }
 }
 
+/**
+ * One small answer as text, whatever its status; for asking, not for fetching.
+ * @throws MirrorFailure when there is no answer, with what happened in a few words; CANCELLED
+ */
+export async function askText(
+  url: string,
+  ctx: Context,
+  options: { readonly method?: 'HEAD'; readonly headers?: Record<string, string> } = {},
+): Promise<{ readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly text: string }> {
+  using session = openSession(ctx.env);
+  try {
+    const { statusCode, headers, body } = await ask(url, connectTimeout, ctx, {
+      ...options,
+      dispatcher: session.dispatcher,
+    });
+    const flat = Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]);
+    return { status: statusCode, headers: Object.fromEntries(flat), text: await body.text() };
+  } catch (error) {
+    throwIfCancelled(ctx.signal);
+    const reason = error instanceof Stumble ? error.message : networkReason(error);
+    if (reason === undefined) throw error;
+    throw new MirrorFailure(reason, { cause: error });
+  }
+}
+
 /** The server answered with a status that may pass: 5xx, 408, 429. */
-class Stumble extends MirrorFailure {}
+export class Stumble extends MirrorFailure {}
 
 async function attemptDownload(
   dispatcher: Dispatcher,
@@ -167,11 +192,11 @@ function keep(
  * One request, answered within `silence` milliseconds or not at all. undici's own timeouts and signals do not reach a
  * request that waits for its connection (a proxy that hangs up, a host that drops packets), hence the race.
  */
-async function ask(
+export async function ask(
   url: string,
   silence: number,
   ctx: Context,
-  options: { dispatcher: Dispatcher; method?: 'HEAD'; headers?: Record<string, string> },
+  options: { dispatcher: Dispatcher; method?: Dispatcher.HttpMethod; headers?: Record<string, string> },
 ): Promise<Dispatcher.ResponseData<unknown>> {
   const stop = new AbortController();
   const signal = AbortSignal.any([ctx.signal, stop.signal]);
@@ -192,11 +217,15 @@ async function ask(
   }
 }
 
-interface Session extends Disposable {
+export interface Session extends Disposable {
   readonly dispatcher: Dispatcher;
 }
 
-function openSession(env: Context['env']): Session {
+/**
+ * Connections through the caller's proxies, closed when it is disposed of.
+ * @param redirections how many are followed; 0 for callers that must look at each themselves
+ */
+export function openSession(env: Context['env'], redirections = 5): Session {
   const agent = new EnvHttpProxyAgent({
     // An empty string, not undefined: undici would look into the process environment itself.
     httpProxy: env.http_proxy ?? env.HTTP_PROXY ?? '',
@@ -208,7 +237,8 @@ function openSession(env: Context['env']): Session {
     proxyTls: { timeout: connectTimeout },
     requestTls: { timeout: connectTimeout },
   } satisfies EnvHttpProxyAgent.Options & Agent.Options);
-  const dispatcher = agent.compose(interceptors.redirect({ maxRedirections: 5 }));
+  const dispatcher =
+    redirections === 0 ? agent : agent.compose(interceptors.redirect({ maxRedirections: redirections }));
   // Not awaited: it waits for connections that may never come about.
   return { dispatcher, [Symbol.dispose]: () => void agent.destroy().catch(() => {}) };
 }
@@ -252,26 +282,26 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** What happened on the network in a few words; undefined when it was not the network. */
-function sentence(error: unknown): string | undefined {
+export function networkReason(error: unknown): string | undefined {
   const { code, message, errors } = error as { code?: string; message?: string; errors?: unknown[] };
   const refused = /^Proxy response \((\d+)\)/.exec(message ?? '');
   if (refused) return `the proxy answered HTTP ${refused[1]}`;
   if (code !== undefined && code in reasons) return reasons[code];
-  if (Array.isArray(errors) && errors.length > 0) return sentence(errors[0]);
+  if (Array.isArray(errors) && errors.length > 0) return networkReason(errors[0]);
   if (code?.startsWith('UND_ERR') || code?.startsWith('HPE_')) return message;
   if (code?.startsWith('ERR_TLS') || code?.includes('CERT') || code?.includes('SELF_SIGNED')) return `TLS: ${message}`;
   return undefined;
 }
 
 /** Trying again at once cannot help. */
-function isHopeless(error: unknown): boolean {
+export function isHopeless(error: unknown): boolean {
   const { code, message, errors } = error as { code?: string; message?: string; errors?: unknown[] };
   if (Array.isArray(errors) && errors.length > 0) return isHopeless(errors[0]);
   if (/^Proxy response/.test(message ?? '')) return true;
   return code === 'ENOTFOUND' || code === 'ECONNREFUSED' || code === 'ENETUNREACH' || code?.includes('CERT') === true;
 }
 
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((done) => {
     const finish = () => {
       clearTimeout(timer);

@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Measured } from '../../build/bench/run.ts';
+import { scenarios as all } from '../../build/bench/scenarios/all.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -67,7 +69,15 @@ describe('free-threaded 3.13, from nothing', () => {
     expect(result.stderr).toMatch(/REPORT RequestId: \S+\tDuration: [\d.]+ ms/);
     layer = /unpacked: (.*layer\.zip)$/m.exec(result.stdout)?.[1] as string;
     const files = await readdir(join(layer, '..'));
-    expect(files.sort()).toEqual(['layer.zip', 'ledger.json', 'plan.json', 'verdict.json']);
+    expect(files.sort()).toEqual([
+      'layer.zip',
+      'ledger.json',
+      'plan.json',
+      'provenance.json',
+      'sbom.cdx.json',
+      'sbom.spdx.json',
+      'verdict.json',
+    ]);
     expect((await stat(layer)).size).toBeLessThan(12_000_000);
   });
 
@@ -354,13 +364,33 @@ describe('other versions', () => {
 });
 
 test('the benchmark runs and reports every figure', async () => {
-  const result = await run(['bench', layer, '--runs', '3', '--json']);
+  const result = await run(['bench', layer, '--runs', '1', '--json']);
   good(result);
-  const { init, roundTrip, targets } = JSON.parse(result.stdout);
-  for (const { samples } of [
-    ...Object.values<{ samples: number[] }>(init),
-    ...Object.values<{ samples: number[] }>(roundTrip),
-  ])
-    expect(samples).toHaveLength(3);
-  expect(targets.map(({ what }: { what: string }) => what)).toHaveLength(3);
+  const { heading, scenarios } = JSON.parse(result.stdout) as { heading: string; scenarios: Measured[] };
+  expect(heading).toContain('python3.13t');
+  expect(scenarios.map(({ scenario }) => scenario)).toEqual(all.map(({ name }) => name));
+  for (const { scenario, runs, figures, subjects, goals } of scenarios) {
+    expect(runs).toBe(1);
+    for (const { name, samples } of subjects) {
+      expect(Object.keys(samples), `${scenario}: ${name}`).not.toHaveLength(0);
+      for (const [key, values] of Object.entries(samples)) {
+        expect(figures.map((figure) => figure.key)).toContain(key);
+        expect(values).toHaveLength(1);
+        expect(Number.isFinite(values[0])).toBe(true);
+      }
+    }
+    for (const { what, measured } of goals) expect(measured, `${scenario}: ${what}`).toBeGreaterThan(0);
+  }
+  // What does not depend on how busy the machine is.
+  const goal = (scenario: string, what: RegExp) =>
+    scenarios.find((one) => one.scenario === scenario)?.goals.find((one) => what.test(one.what))?.measured as number;
+  expect(goal('concurrent', /memory .* threads/)).toBeLessThan(1 / 9);
+  expect(goal('concurrent', /memory .* processes/)).toBeLessThan(1 / 3);
+  expect(goal('streaming', /grown/)).toBeLessThan(1);
+});
+
+test('a benchmark that there is not', async () => {
+  const result = await run(['bench', layer, '--only', 'round-tripp']);
+  expect(result.exitCode).toBe(exitStatus.USAGE);
+  expect(result.stderr).toContain('Did you mean round-trip?');
 });

@@ -5,7 +5,7 @@
  * microseconds. What must hold is in check_* and compared_deliveries; everything else is AddressSanitizer's and UBSan's
  * business. Refuses to know Python.
  *
- * An input is eight control bytes, then what the server sends. FF 00 in it closes the connection; the next byte
+ * An input is eleven control bytes, then what the server sends. FF 00 in it closes the connection; the next byte
  * belongs to the next connection. All control bytes zero: everything arrives at once and nothing fails.
  *   0  four calls, two bits each: next, respond, fail, init_fail
  *   1  how each answer's body is read, two bits each: rest, sized if sized, not at all, sized in any case
@@ -15,6 +15,11 @@
  *   5  socket and connect: the same
  *   6  lower four bits: after how many interruptions the callback says stop (0: never); bit 4: a wake descriptor
  *   7  arguments: two bits request id, two bits invocation id, two bits cause or type, two bits body
+ *   8  how each of the four calls is made, two bits each: 0 in one piece. A `next` in halves: 1 as it should be, 2 asked
+ *      twice, 3 received only. Anything else as a stream: 1 waiting, 2 not waiting, 3 given up without its end
+ *   9  a stream: two bits number of chunks, two bits size, two bits end (success, error, error with body, forgery), one bit
+ *      an error posted before the first chunk, one bit whether a look at an idle connection sees what follows
+ *  10  lower three bits the address, see addresses
  */
 #include <errno.h>
 #include <netdb.h>
@@ -36,6 +41,8 @@ static ssize_t os_recv(int fd, void *to, size_t room, int flags);
 static ssize_t os_sendmsg(int fd, const struct msghdr *message, int flags);
 static ssize_t os_read(int fd, void *to, size_t room);
 static int os_close(int fd);
+static int os_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **found);
+static void os_freeaddrinfo(struct addrinfo *found);
 
 #define socket os_socket
 #define connect os_connect
@@ -46,6 +53,8 @@ static int os_close(int fd);
 #define sendmsg os_sendmsg
 #define read os_read
 #define close os_close
+#define getaddrinfo os_getaddrinfo
+#define freeaddrinfo os_freeaddrinfo
 #include "../../runtime_api.c"
 #undef socket
 #undef connect
@@ -56,6 +65,8 @@ static int os_close(int fd);
 #undef sendmsg
 #undef read
 #undef close
+#undef getaddrinfo
+#undef freeaddrinfo
 
 #define REQUIRE(condition)                                                                                             \
     do {                                                                                                               \
@@ -65,7 +76,7 @@ static int os_close(int fd);
         }                                                                                                              \
     } while (0)
 
-enum { CONTROLS = 8, CALLS = 4, FD = 1000, WAKE_FD = 2000, FAULTS_MAX = 64 };
+enum { CONTROLS = 11, CALLS = 4, FD = 1000, WAKE_FD = 2000, FAULTS_MAX = 64 };
 
 /* ---- the operating system and the server behind it ---------------------------------------------------------- */
 
@@ -80,11 +91,15 @@ static struct {
     int connect_error;   /* what SO_ERROR says after an interrupted connect */
     bool woken;
     bool send_blocked, answer_first; /* what the next poll for writing reports */
+    bool cut;
     uint8_t sent[1 << 13]; /* the current request, as far as it fits */
     size_t sent_length;
 } os;
 
 enum { RECV, SENDMSG, CONNECT };
+
+#define TYPE_HEADER "Lambda-Runtime-Function-Error-Type"
+#define BODY_HEADER "Lambda-Runtime-Function-Error-Body"
 
 /* What goes wrong with this call: 0 for nothing. */
 static unsigned fault(int call)
@@ -104,11 +119,38 @@ static int refuse(int error)
     return -1;
 }
 
+static const char *const addresses[] = {
+    "127.0.0.1:9001", "[::1]:9001", "a.name:80", "no.such.name:80", "two.addresses:80", "", "[::1", "host:123456",
+};
+
+static int os_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **found)
+{
+    static struct sockaddr somewhere;
+    static struct addrinfo second = {.ai_family = AF_INET, .ai_addr = &somewhere, .ai_addrlen = sizeof somewhere};
+    static struct addrinfo first = {.ai_family = AF_INET, .ai_addr = &somewhere, .ai_addrlen = sizeof somewhere};
+    REQUIRE(host[0] != '\0' && strchr(host, '[') == NULL && port[0] != '\0' && (hints->ai_flags & AI_NUMERICSERV) != 0);
+    if ((hints->ai_flags & AI_NUMERICHOST) != 0 && (os.control[10] & 7) >= 2) {
+        return EAI_NONAME;
+    }
+    if ((os.control[10] & 7) == 3) {
+        return EAI_AGAIN;
+    }
+    first.ai_next = (os.control[10] & 7) == 4 ? &second : NULL;
+    *found = &first;
+    return 0;
+}
+
+static void os_freeaddrinfo(struct addrinfo *found)
+{
+    REQUIRE(found != NULL);
+}
+
 static int os_socket(int family, int type, int protocol)
 {
     (void)family, (void)type, (void)protocol;
     REQUIRE(!os.open); /* the client has one connection */
     os.open = true;
+    os.sent_length = 0;
     os.ended = false;
     return FD;
 }
@@ -213,9 +255,31 @@ static ssize_t os_read(int fd, void *to, size_t room)
     }
 }
 
+/* A look at an idle connection: what the server will answer next is not there yet, unless the rule says that it speaks
+   without being asked. */
+static ssize_t looked(size_t room, int flags)
+{
+    REQUIRE(room == 1 && flags == (MSG_PEEK | MSG_DONTWAIT));
+    switch (fault(RECV)) {
+    case 1:
+        return refuse(EINTR);
+    case 2:
+        return refuse(ECONNRESET);
+    default:
+        break;
+    }
+    if (os.ended || os.left == 0 || (os.left >= 2 && os.bytes[0] == 0xff && os.bytes[1] == 0)) {
+        return 0;
+    }
+    return (os.control[9] & 128) != 0 ? 1 : refuse(EAGAIN);
+}
+
 static ssize_t os_recv(int fd, void *to, size_t room, int flags)
 {
-    REQUIRE(fd == FD && os.open && room > 0 && flags == 0);
+    REQUIRE(fd == FD && os.open && room > 0);
+    if (flags != 0) {
+        return looked(room, flags);
+    }
     if ((os.control[6] & 16) == 0) {
         switch (fault(RECV)) {
         case 1:
@@ -270,6 +334,14 @@ static ssize_t os_sendmsg(int fd, const struct msghdr *message, int flags)
         return refuse(EINTR);
     case 6:
         return refuse(ENOBUFS);
+    case 7: /* part of a request, and then an answer to it */
+        os.cut = !os.cut;
+        if (os.cut) {
+            most = 1;
+            break;
+        }
+        os.send_blocked = os.answer_first = true;
+        return refuse(EAGAIN);
     default:
         break;
     }
@@ -313,9 +385,9 @@ static void check_client(const ra_client *c)
 
 static void check_detail(const ra_client *c, ra_result result)
 {
-    REQUIRE((int)result >= RA_OK && (int)result <= RA_INTERRUPTED);
-    /* No cause but these: nothing is wrong with the address, and names are not looked up. */
-    REQUIRE(result != RA_BAD_ADDRESS && result != RA_RESOLVE);
+    REQUIRE((int)result >= RA_OK && (int)result <= RA_AGAIN);
+    REQUIRE((result == RA_BAD_ADDRESS) <= ((os.control[10] & 7) >= 5));
+    REQUIRE((result == RA_RESOLVE) <= ((os.control[10] & 7) == 3));
     const char *detail = ra_detail(c, result);
     REQUIRE(detail != NULL && strlen(detail) > 0 && strchr(detail, '\n') == NULL);
 }
@@ -357,7 +429,7 @@ static void check_sent(int call)
                                          "POST /2018-06-01/runtime/invocation/", "POST /2018-06-01/runtime/invocation/",
                                          "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: "};
     static const char *const allowed[] = {"Host: ", "User-Agent: ", "Content-Type: ", "Content-Length: ",
-                                          "Lambda-Runtime-"};
+                                          "Lambda-Runtime-", "Transfer-Encoding: ", "Trailer: "};
     size_t start = strlen(starts[call]);
     if (os.sent_length < sizeof os.sent && os.sent_length > start) {
         REQUIRE(memcmp(os.sent, starts[call], start) == 0);
@@ -380,27 +452,140 @@ static void check_sent(int call)
     }
 }
 
+/* What a stream whose end was sent has put on the connection: its head, the chunks that were written, the last chunk and
+   the trailers, and not a byte besides. */
+static void check_streamed(size_t chunks, size_t size, const char *error_type, const char *error_body)
+{
+    const uint8_t *at = memmem(os.sent, os.sent_length, "\r\n\r\n", 4), *end = os.sent + os.sent_length;
+    if (os.sent_length == sizeof os.sent) {
+        return; /* not all of it was kept */
+    }
+    REQUIRE(at != NULL);
+    at += 4;
+    for (size_t i = 0; i < chunks && size > 0; i++) {
+        char line[24];
+        size_t digits = (size_t)snprintf(line, sizeof line, "%zx\r\n", size);
+        REQUIRE((size_t)(end - at) >= digits + size + 2 && memcmp(at, line, digits) == 0);
+        at += digits;
+        for (size_t n = 0; n < size; n++) {
+            REQUIRE(*at++ == 's');
+        }
+        REQUIRE(memcmp(at, "\r\n", 2) == 0);
+        at += 2;
+    }
+    char last[256];
+    int length = snprintf(last, sizeof last, "0\r\n%s%s%s%s%s%s\r\n", error_type != NULL ? TYPE_HEADER ": " : "",
+                          error_type != NULL ? error_type : "", error_type != NULL ? "\r\n" : "",
+                          error_body != NULL ? BODY_HEADER ": " : "", error_body != NULL ? error_body : "",
+                          error_body != NULL ? "\r\n" : "");
+    REQUIRE(end - at == length && memcmp(at, last, (size_t)length) == 0);
+}
+
 /* ---- one run ------------------------------------------------------------------------------------------------ */
 
-static ra_result call(ra_client *c, int which, ra_head *head)
+static const char *request_id(void)
 {
     static const char *const ids[] = {"8476a536-e9f4-11e8-9739-2dfe598c3fcd", "", "a/../b?c=\xc3\xa9 %",
                                       "two\r\nHost: elsewhere"};
+    return ids[os.control[7] & 3];
+}
+
+static const char *value(int shift)
+{
     static const char *const values[] = {NULL, "", "a value", "one\nX-Forged: yes"};
+    return values[os.control[7] >> shift & 3];
+}
+
+/* Parts of the request that the client has begun. *started: nothing says any more that it is a stream. */
+static ra_result streamed(ra_client *c, int how, ra_head *head, bool *started)
+{
+    static const size_t sizes[] = {1, 0, 700, 100000};
+    static char chunk[100000];
+    size_t chunks = os.control[9] & 3, size = sizes[os.control[9] >> 2 & 3];
+    bool answered = false, wait = how != 2;
+    if (chunk[0] == '\0') {
+        memset(chunk, 's', sizeof chunk);
+    }
+    ra_result result = ra_stream_open(c, request_id(), value(2), "application/octet-stream");
+    if (result != RA_OK) {
+        REQUIRE(!ra_stream_started(c));
+        return result;
+    }
+    REQUIRE(!ra_stream_started(c) && os.sent_length == 0);
+    if ((os.control[9] & 64) != 0) {
+        result = ra_fail(c, request_id(), value(2), value(4), "{}", 2, head);
+        REQUIRE(!ra_stream_started(c) || result == RA_BAD_ARGUMENT);
+        return result;
+    }
+    *started = true;
+    for (size_t i = 0; i < chunks; i++) {
+        int attempts = 0;
+        while ((result = ra_stream_write(c, chunk, size, wait, &answered)) == RA_AGAIN) {
+            REQUIRE(!wait && os.open && ra_stream_started(c));
+            if (++attempts > FAULTS_MAX || how == 3) {
+                break;
+            }
+        }
+        check_client(c);
+        check_detail(c, result);
+        REQUIRE(size == 0 || ra_stream_started(c));
+        if (result != RA_OK) {
+            REQUIRE(!os.open || result == RA_AGAIN);
+            break; /* not returned: what comes after a failure has to be sane too */
+        }
+    }
+    if (how == 3) {
+        return RA_AGAIN;
+    }
+    static const char *const types[] = {NULL, "Runtime.Late", "Runtime.Late", "one\r\nX-Forged: yes"};
+    const char *type = types[os.control[9] >> 4 & 3], *body = (os.control[9] >> 4 & 3) == 2 ? "e30=" : NULL;
+    bool whole = result == RA_OK && !answered;
+    result = ra_stream_close(c, type, body, head);
+    /* Not if the server talked before the end was sent: then the end may be missing, and the connection is not kept. */
+    if (result == RA_OK && whole && !c->must_close) {
+        check_streamed(chunks, size, type, body);
+    }
+    REQUIRE(result != RA_OK || !ra_stream_started(c));
+    return result;
+}
+
+static ra_result next_in_halves(ra_client *c, int how, ra_head *head)
+{
+    ra_result result = RA_AGAIN;
+    for (int attempts = 0; result == RA_AGAIN && attempts < 3; attempts++) {
+        for (int sends = how == 3 ? 0 : how; sends > 0; sends--) {
+            result = ra_next_send(c);
+            if (result != RA_OK) {
+                return result;
+            }
+            REQUIRE(ra_descriptor(c) == FD && os.open);
+        }
+        result = ra_next_receive(c, head);
+        REQUIRE(result != RA_AGAIN || ra_descriptor(c) == -1);
+        /* Half a request, and then another one on the same connection, would be one that nobody wrote. */
+        REQUIRE(result != RA_OK || how == 3 || c->must_close || os.sent_length == sizeof os.sent ||
+                (os.sent_length > 4 && memcmp(os.sent + os.sent_length - 4, "\r\n\r\n", 4) == 0));
+    }
+    return result;
+}
+
+static ra_result call(ra_client *c, int which, int how, ra_head *head, bool *started)
+{
     static const char large[100000];
     static const size_t sizes[] = {0, 2, 500, sizeof large};
-    uint8_t choice = os.control[7];
-    const char *id = ids[choice & 3], *invocation = values[choice >> 2 & 3], *cause = values[choice >> 4 & 3];
-    size_t size = sizes[choice >> 6];
+    size_t size = sizes[os.control[7] >> 6];
+    if (how != 0) {
+        return which == 0 ? next_in_halves(c, how, head) : streamed(c, how, head, started);
+    }
     switch (which) {
     case 0:
         return ra_next(c, head);
     case 1:
-        return ra_respond(c, id, invocation, "application/json", large, size, head);
+        return ra_respond(c, request_id(), value(2), "application/json", large, size, head);
     case 2:
-        return ra_fail(c, id, invocation, cause, large, size, head);
+        return ra_fail(c, request_id(), value(2), value(4), large, size, head);
     default:
-        return ra_init_fail(c, cause, large, size, head);
+        return ra_init_fail(c, value(4), large, size, head);
     }
 }
 
@@ -441,21 +626,22 @@ static uint64_t played(const uint8_t control[CONTROLS], const uint8_t *bytes, si
     os.bytes = bytes;
     os.left = length;
     os.ended = true;
-    ra_client *c = ra_open("127.0.0.1:9001", "fuzz");
+    ra_client *c = ra_open(addresses[control[10] & 7], "fuzz");
     REQUIRE(c != NULL);
     ra_on_interrupt(c, on_interrupt, &os);
     ra_wake_on(c, (control[6] & 16) != 0 ? WAKE_FD : -1);
     uint64_t first = 0;
     for (int i = 0; i < CALLS; i++) {
-        int which = control[0] >> (2 * i) & 3, how = control[1] >> (2 * i) & 3;
+        int which = control[0] >> (2 * i) & 3, how = control[1] >> (2 * i) & 3, pieces = control[8] >> (2 * i) & 3;
+        bool started = false;
         ra_head head;
         memset(&head, 0xa5, sizeof head); /* a field that is left unset must show */
         os.sent_length = 0;
-        ra_result result = call(c, which, &head);
+        ra_result result = call(c, which, pieces, &head, &started);
         check_client(c);
         check_detail(c, result);
         if (os.faults == 0) {
-            check_sent(which);
+            check_sent(which == 3 && pieces != 0 ? 1 : which);
         }
         uint64_t hash = mixed(0xcbf29ce484222325u, &result, sizeof result);
         if (result == RA_OK) {
@@ -465,7 +651,7 @@ static uint64_t played(const uint8_t control[CONTROLS], const uint8_t *bytes, si
             /* Reading a body must not move the texts. After a failure there is no connection, and no head. */
             REQUIRE(c->head_end == 0 || check_head(c, &head) == before);
         } else {
-            REQUIRE(!os.open || result == RA_BAD_ARGUMENT);
+            REQUIRE(!os.open || result == RA_BAD_ARGUMENT || started);
         }
         if (i == 0) {
             first = hash;
@@ -480,7 +666,8 @@ static uint64_t played(const uint8_t control[CONTROLS], const uint8_t *bytes, si
    the connection if they are noticed in time.) */
 static void compared_deliveries(const uint8_t control[CONTROLS], const uint8_t *bytes, size_t length)
 {
-    uint8_t calm[CONTROLS] = {[0] = control[0], [1] = control[1], [7] = control[7]};
+    uint8_t calm[CONTROLS] = {[0] = control[0], [1] = control[1], [7] = control[7], [8] = control[8],
+                              [9] = control[9], [10] = control[10]};
     uint64_t whole = played(calm, bytes, length);
     calm[2] = 1;
     REQUIRE(played(calm, bytes, length) == whole);

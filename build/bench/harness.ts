@@ -1,0 +1,104 @@
+// The C programs that measure and the floor they are measured with: compiled once, run once a sample.
+// Refuses to know what is compared.
+import { createHash } from 'node:crypto';
+import { copyFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import type { Context } from '../lib/context.ts';
+import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
+import { folderOnce } from '../lib/folder.ts';
+
+/** A program, ready to be started. */
+export interface Command {
+  readonly argv: readonly [string, ...string[]];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+}
+
+/** One line of the harness. Times are nanoseconds, sizes kB (native/harness.c says what each is). */
+export type StepResult =
+  | { readonly step: 'exit'; readonly ns: number; readonly cpu: number; readonly peak: number }
+  | { readonly step: 'ready'; readonly ns: number; readonly cpu: number }
+  | { readonly step: 'pause' }
+  | {
+      readonly step: 'memory';
+      readonly processes: number;
+      readonly resident: number;
+      /** The part of it that is in no file: heaps, stacks, written data. */
+      readonly anonymous: number;
+      readonly proportional: number;
+      readonly peak: number;
+    }
+  | {
+      readonly step: 'trips';
+      readonly response: readonly number[];
+      readonly again: readonly number[];
+      readonly cpu: number;
+    }
+  | { readonly step: 'load'; readonly ns: number; readonly cpu: number }
+  | { readonly step: 'stream'; readonly ns: number; readonly bytes: number };
+
+export interface Tools {
+  readonly harness: string;
+  /** A runtime in C that answers at once. */
+  readonly answer: string;
+}
+
+const programs = ['harness', 'answer'] as const;
+
+/** @throws COMPILER_MISSING, CANCELLED */
+export async function compileTools(ctx: Context): Promise<Tools> {
+  const source = (name: string): string => join(ctx.packageDir, 'build', 'bench', 'native', `${name}.c`);
+  const hash = createHash('sha256');
+  for (const name of programs) hash.update(await readFile(source(name)));
+  const folder = join(ctx.cacheDir, 'bench', `tools-${process.arch}-${hash.digest('hex').slice(0, 16)}`);
+  await folderOnce(folder, async (scratch) => {
+    for (const name of programs) {
+      // Copied first: the path of the package may begin with a dash or hold anything else.
+      await copyFile(source(name), join(scratch, `${name}.c`));
+      const result = await execa(ctx.env['CC'] ?? 'cc', ['-std=c11', '-D_GNU_SOURCE', '-O2', '-o', name, `${name}.c`], {
+        cwd: scratch,
+        reject: false,
+        stdin: 'ignore',
+        all: true,
+        cancelSignal: ctx.signal,
+      });
+      throwIfCancelled(ctx.signal);
+      if (result.failed) {
+        throw new MakeRuntimeError('COMPILER_MISSING', 'The program that measures could not be compiled.', {
+          remedy: 'Install a C compiler: the benchmark times with a C program, so that it does not time itself.',
+          detail: result.all ?? '',
+        });
+      }
+    }
+  });
+  return { harness: join(folder, 'harness'), answer: join(folder, 'answer') };
+}
+
+/**
+ * Starts the command once, puts it through the steps and ends it.
+ * @param event a file: what every invocation gets
+ * @throws Error with what the command wrote to stderr, when it does not do what a runtime does
+ */
+export async function runSteps(
+  tools: Tools,
+  { argv, env, cwd }: Command,
+  event: string,
+  steps: readonly (string | number)[],
+  ctx: Context,
+): Promise<readonly StepResult[]> {
+  const result = await execa(tools.harness, [event, ...steps.map(String), '--', ...argv], {
+    cwd,
+    env,
+    extendEnv: false,
+    reject: false,
+    stdin: 'ignore',
+    cancelSignal: ctx.signal,
+  });
+  throwIfCancelled(ctx.signal);
+  if (result.failed) throw new Error(`${argv.join(' ')}\n${result.stderr || result.shortMessage}`);
+  return result.stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as StepResult);
+}
