@@ -68,6 +68,7 @@ test('compiles once; archive, header and licence are what is left, the same at a
   expect(first.cached).toBe(false);
   const list = async (path: string) => (await readdir(path, { recursive: true })).sort();
   expect(await list(first.path!)).toEqual([
+    'content.sha256',
     'include',
     'include/one.h',
     'lib',

@@ -23,6 +23,8 @@ SUBSET = [
     *("sqlite_synth", "telco", "typing_runtime_protocols", "unpack_sequence", "xml_etree"),
 ]
 
+ARGUMENTS = {"pickle": ["pickle"]}
+
 CLOCK = "import time\ntime.perf_counter = time.process_time\n"
 
 # What a function on Lambda does all day, in one and in two threads of one process.
@@ -109,13 +111,13 @@ def main():
             for benchmark in names:
                 script = os.path.join(folder, f"bm_{benchmark}", "run_benchmark.py")
                 for name, python in interpreters.items():
-                    for key, value in run_benchmark(python, script, [], environment).items():
+                    for key, value in run_benchmark(python, script, ARGUMENTS.get(benchmark, []), environment).items():
                         best[name][key] = min(value, best[name].get(key, math.inf))
                 print(f"round {number + 1}: {benchmark}", file=sys.stderr)
+                if options.json:
+                    with open(options.json, "w") as file:
+                        json.dump(best, file, indent=1)
             report(best)
-            if options.json:
-                with open(options.json, "w") as file:
-                    json.dump(best, file, indent=1)
 
 
 def report(best):
