@@ -42,7 +42,9 @@ Examples:
 Environment:
   MAKE_RUNTIME_CACHE    folder for sources and compiled interpreters (default: the user's cache folder)
   MAKE_RUNTIME_JOBS     compilers at a time (default: one a core)
-  MAKE_RUNTIME_ENGINE   where commands run (default: host)
+  MAKE_RUNTIME_ENGINE   where commands run (default: auto, a container engine when the builder image is known)
+  MAKE_RUNTIME_BUILDER  the image that builds (default: the one the lock file pins)
+  MAKE_RUNTIME_BUILDER_NETWORK  network that packages for it come through (default: the engine's)
   CC                    the C compiler (default: cc)
 
 Exit status: 0 success, 2 wrong usage, another number for each error code (docs/errors.md), 130 stopped by Ctrl-C.`,
@@ -56,7 +58,16 @@ const planOptions = (command: Command): Command =>
     .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
     .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
     .addOption(new Option('--profile <profile>', 'fast: no PGO, for trying things').choices(profiles).default('fast'))
-    .addOption(new Option('--engine <engine>', 'where commands run').default('host').env('MAKE_RUNTIME_ENGINE'))
+    .addOption(
+      new Option('--engine <engine>', 'where commands run: auto, host, container, docker, podman, finch, nerdctl')
+        .default('auto')
+        .env('MAKE_RUNTIME_ENGINE'),
+    )
+    .addOption(
+      new Option('--builder <image>', "the image that builds, for a container engine (default: the lock file's)").env(
+        'MAKE_RUNTIME_BUILDER',
+      ),
+    )
     .option('--python <version>', 'a pinned patch release, for example 3.13.5 (default: the newest pinned)')
     .option('--with-headers', 'keep the C headers in the artifact');
 
@@ -71,11 +82,12 @@ planOptions(program.command('plan').addArgument(recipeArgument()))
     (await import('./cli/plan.ts')).plan({ recipe, ...options }, edgeOf(command)),
   );
 
-planOptions(program.command('build').addArgument(recipeArgument()))
+planOptions(program.command('build').argument('[recipe...]', 'as for `plan`; several are built side by side'))
   .description('compile, package and verify a layer')
+  .option('--all', 'every recipe in every flavour; a failure does not stop the others')
   .option('-o, --output <dir>', 'where the artifact goes: <dir>/<plan name>/', 'dist/out')
-  .action(async (recipe: string, options, command: Command) =>
-    (await import('./cli/build.ts')).build({ recipe, ...options }, edgeOf(command)),
+  .action(async (recipes: string[], options, command: Command) =>
+    (await import('./cli/build.ts')).build(recipes, options, edgeOf(command)),
   );
 
 planOptions(
@@ -93,6 +105,36 @@ planOptions(
   .action(async (subject: string, options, command: Command) =>
     (await import('./cli/image.ts')).image({ subject, ...options }, edgeOf(command)),
   );
+
+program
+  .command('bake')
+  .argument('[recipe...]', 'as for `plan`, or plan files (.json) of `plan --json`')
+  .description('write a BuildKit bake file that makes the same layers as `build`, for remote or many builders')
+  .option('--all', 'every recipe in every flavour')
+  .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
+  .option('--arch <arch>', "Lambda's architecture, repeatable (default: this machine's)", collect, [])
+  .addOption(new Option('--profile <profile>', 'fast: no PGO, for trying things').choices(profiles).default('fast'))
+  .addOption(
+    new Option('--engine <engine>', 'the container engine that looks at the builder image')
+      .default('container')
+      .env('MAKE_RUNTIME_ENGINE'),
+  )
+  .addOption(new Option('--builder <image>', 'the image that builds').env('MAKE_RUNTIME_BUILDER'))
+  .option('--python <version>', 'a pinned patch release')
+  .option('-o, --output <dir>', 'the folder to write', 'dist/bake')
+  .action(async (recipes: string[], options, command: Command) =>
+    (await import('./cli/bake.ts')).bake(recipes, options, edgeOf(command)),
+  );
+
+program
+  .command('pack', { hidden: true })
+  .description('the last stage of a bake: compiled parts to layer.zip')
+  .requiredOption('--plan <file>', 'the plan they were made from')
+  .requiredOption('--compiled <dir>', 'root/ and embed/')
+  .requiredOption('--executable <file>', 'the linked executable')
+  .requiredOption('--source <tar>', "CPython's source")
+  .requiredOption('-o, --output <dir>', 'where the artifact goes')
+  .action(async (options, command: Command) => (await import('./cli/bake.ts')).pack(options, edgeOf(command)));
 
 program
   .command('verify')
@@ -148,6 +190,7 @@ program
   .description('maintain recipes/sources.lock.json, the pins of every source')
   .option('--check', 'only check: order, recipes without a pin, and every download that can be reached')
   .option('--add <version>', 'pin a further CPython release, repeatable', collect, [])
+  .option('--builder [image]', "pin the builder image (default: AWS's provided:al2023) to what its registry has now")
   .option('--mirror <url>', 'a further place to get it from, repeatable', collect, [])
   .option('--upgrade', 'look for newer releases, verify their signatures, and show what would change')
   .option('--write', 'with --upgrade: pin what was found')

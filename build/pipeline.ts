@@ -2,19 +2,21 @@
 // Each stage is a function in a room of its own; this file only says in which order, and reports what it did.
 import { join, resolve } from 'node:path';
 import { compile } from './compile/compile.ts';
-import { engineNamed, requireNative } from './compile/engine.ts';
-import { probeHost } from './compile/host.ts';
+import { chooseEngine, type EngineChoice, engineFor } from './compile/container-engine.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
 import type { Context } from './lib/context.ts';
+import { MakeRuntimeError } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
 import { langFolder } from './package/layout.ts';
 import { type Layer, packageLayer } from './package/package.ts';
 import { stableJson } from './recipe/canonical.ts';
+import { requirements } from './recipe/cpython.ts';
 import { librariesFor } from './recipe/libraries.ts';
 import { loadRecipe, recipeNames } from './recipe/load.ts';
 import type { Plan } from './recipe/model.ts';
 import { parseRecipeName } from './recipe/name.ts';
-import { chooseFlavor, parseArch, parseProfile, plan } from './recipe/plan.ts';
+import { chooseFlavor, deflate, parseArch, parseProfile, plan } from './recipe/plan.ts';
+import { readPlan } from './recipe/plan-file.ts';
 import { takeInventory, toolVersion } from './sbom/inventory.ts';
 import { findWheels } from './sbom/wheels.ts';
 import { type Statements, writeStatements } from './sbom/write.ts';
@@ -29,12 +31,14 @@ import type { Verdict } from './verify/verdict.ts';
 import { installExtras } from './wheels/extras.ts';
 
 export interface PlanRequest {
-  /** As a user types it: "3.13", "3.13t", "./mine.toml". */
+  /** As a user types it: "3.13", "3.13t", "./mine.toml"; or "./plan.json", which decides everything else. */
   readonly recipe: string;
   readonly flavor?: string;
   readonly arch?: string;
   readonly profile?: string;
   readonly engine?: string;
+  /** A builder image for a container engine; the lock file's when absent. */
+  readonly builder?: string;
   readonly python?: string;
   readonly withHeaders?: boolean;
 }
@@ -48,65 +52,109 @@ export interface Built {
 
 /** What a request means on this machine, before anything is done about it. */
 export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<Plan> {
-  engineNamed(request.engine ?? 'host');
+  if (request.recipe.endsWith('.json')) return obeyable(await readPlan(request.recipe), ctx);
   const named = parseRecipeName(request.recipe, await recipeNames(ctx.packageDir));
   const recipe = await loadRecipe(named.reference, ctx.packageDir);
   const version = request.python ?? named.version;
-  const { builder } = await probeHost(librariesFor(recipe.python, []), ctx.env);
+  const flavor = chooseFlavor(named.flavor, request.flavor);
+  const arch = parseArch(request.arch ?? process.arch);
+  const lock = await readLock(ctx.packageDir);
+  const engine = await chooseEngine(request, arch, lock, ctx);
+  const { builder } = await engine.look({
+    libraries: librariesFor(recipe.python, []),
+    requires: requirements(recipe.python, flavor),
+  });
   return plan(
     recipe,
     {
-      flavor: chooseFlavor(named.flavor, request.flavor),
-      arch: parseArch(request.arch ?? process.arch),
+      flavor,
+      arch,
       profile: parseProfile(request.profile ?? 'fast'),
       ...(version === undefined ? {} : { version }),
       withHeaders: request.withHeaders ?? false,
     },
-    await readLock(ctx.packageDir),
+    lock,
     builder,
     await bootstrapDigest(ctx.packageDir),
   );
 }
 
-/** Obeys a plan: `<output>/<plan name>/` gets layer.zip, what is stated about it, and plan.json. */
-export async function buildRuntime(plan: Plan, output: string, ctx: Context): Promise<Built> {
+/** A plan from a file, which only the code it was made with can obey. */
+async function obeyable(read: Plan, ctx: Context): Promise<Plan> {
+  if (read.bootstrap === (await bootstrapDigest(ctx.packageDir)) && read.deflate === deflate) return read;
+  throw new MakeRuntimeError('PLAN_INVALID', `Plan ${read.id} was made by another version of make-runtime.`, {
+    remedy: 'Plan again, or use that version.',
+  });
+}
+
+/**
+ * Obeys a plan: `<output>/<plan name>/` gets layer.zip, what is stated about it, and plan.json.
+ * @param choice which container engine runs a plan for containers; the first that answers when absent
+ */
+export async function buildRuntime(
+  plan: Plan,
+  output: string,
+  ctx: Context,
+  choice: EngineChoice = {},
+): Promise<Built> {
   const outDir = join(resolve(output), plan.name);
   const stage = stages(ctx);
-  requireNative(plan.arch);
-
+  const engine = engineFor(plan, choice, ctx);
   const lock = await readLock(ctx.packageDir);
   const source = await stage('sources', `CPython ${plan.python.version} source`, () =>
     fetchPlanSource(plan, lock, ctx),
   );
   const build = await stage('compile', `compile ${plan.python.executable} (${plan.flavor})`, () =>
-    compile(plan, source, ctx),
+    compile(plan, source, ctx, engine),
   );
-  const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx));
+  const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx, engine));
+  const parts = { ...build, executable: executable.path, source };
+  const { layer, statements } = await packageRuntime(plan, parts, outDir, ctx);
+  const verdict = await stage('verify', 'verify', () => verifyArtifact(layer.path, {}, ctx));
+  await writeWhole(join(outDir, 'verdict.json'), stableJson(verdict));
+  return { plan, layer, statements, verdict };
+}
+
+/** What compile and link made of a plan, and the tarball they made it of. */
+export interface Parts {
+  readonly prefix: string;
+  readonly embed: string;
+  readonly executable: string;
+  readonly source: string;
+}
+
+/** From compiled parts to everything that lies in `outDir` but the verdict; the same wherever they were compiled. */
+export async function packageRuntime(
+  plan: Plan,
+  parts: Parts,
+  outDir: string,
+  ctx: Context,
+): Promise<Pick<Built, 'layer' | 'statements'>> {
+  const stage = stages(ctx);
+  const { source } = parts;
   const extras = plan.extras
-    ? await stage('extras', 'bake in packages', () => installExtras(plan, executable.path, ctx))
+    ? await stage('extras', 'bake in packages', () => installExtras(plan, parts.executable, ctx))
     : { tree: emptyTree, pins: new Map() };
   const { layer, components } = await stage('package', 'package layer.zip', async () => {
     const installed = mergeTrees(
-      await readTree(build.prefix),
-      makeTree([[`bin/${plan.python.executable}`, await fileAt(executable.path)]]),
+      await readTree(parts.prefix),
+      makeTree([[`bin/${plan.python.executable}`, await fileAt(parts.executable)]]),
     );
     const { tree, ledger } = prune(installed, plan.prune);
     const shipped = mergeTrees(tree, extras.tree);
     const wheels = await findWheels(shipped, extras.pins);
     const { components, notices } = await takeInventory({ plan, source, tree: shipped, wheels }, ctx);
-    const texts = mergeTrees(await readTree(join(build.embed, 'notices')), notices);
+    const texts = mergeTrees(await readTree(join(parts.embed, 'notices')), notices);
     const input = { tree: shipped, plan, ledger, components, notices: texts, outDir };
     return { components, layer: await packageLayer(input, ctx) };
   });
   const statements = await stage('sbom', 'write SBOM and provenance', async () => {
     const artifact = { kind: 'layer', file: 'layer.zip', sha256: layer.sha256, home: langFolder } as const;
-    const { sha256 } = await digestFile(executable.path, ctx.signal);
+    const { sha256 } = await digestFile(parts.executable, ctx.signal);
     const program = { path: `bin/${plan.python.executable}`, sha256 };
     const version = await toolVersion(ctx.packageDir);
     return writeStatements({ artifact, program, components, plan, version }, outDir);
   });
   await writeWhole(join(outDir, 'plan.json'), stableJson(plan));
-  const verdict = await stage('verify', 'verify', () => verifyArtifact(layer.path, {}, ctx));
-  await writeWhole(join(outDir, 'verdict.json'), stableJson(verdict));
-  return { plan, layer, statements, verdict };
+  return { layer, statements };
 }

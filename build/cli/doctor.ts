@@ -1,11 +1,15 @@
 // What this machine can and cannot do, each gap with the command that closes it.
 import { constants } from 'node:fs';
 import { access, mkdir, statfs } from 'node:fs/promises';
-import { firstLine, type HostProbe, installCommand, probeHost } from '../compile/host.ts';
+import { containerClis, openContainerEngine } from '../compile/container-cli.ts';
+import { defaultBuilder, pinnedBuilder } from '../compile/container-engine.ts';
+import { type HostProbe, installCommand, probeHost } from '../compile/host.ts';
 import { probeSandbox } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
+import { isMakeRuntimeError } from '../lib/errors.ts';
 import { resolvePlan } from '../pipeline.ts';
 import { minorsWith, requirements } from '../recipe/cpython.ts';
+import { readLock } from '../source/lock.ts';
 import type { Edge } from './edge.ts';
 
 interface Finding {
@@ -18,12 +22,12 @@ interface Finding {
 export async function doctor(edge: Edge): Promise<void> {
   const { ctx } = edge;
   // The release with the most libraries stands for all of them.
-  const plan = await resolvePlan({ recipe: '3.14' }, ctx);
+  const plan = await resolvePlan({ recipe: '3.14', engine: 'host' }, ctx);
   const probe = await probeHost(plan.libraries, ctx.env);
   const findings: Finding[] = [
     node(),
     ...compiler(probe),
-    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), ...engines(edge), jit(edge)])),
+    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), engines(edge), jit(edge)])).flat(),
   ];
   if (edge.json) {
     edge.print(JSON.stringify(findings));
@@ -111,18 +115,38 @@ async function sandbox(ctx: Context): Promise<Finding> {
     : { topic: 'sandbox', state: 'ok', message: `${kind}: handlers run with Lambda's own paths` };
 }
 
-function engines(edge: Edge): Promise<Finding>[] {
-  const containers = ['docker', 'podman', 'finch', 'nerdctl'];
-  return [
-    Promise.resolve({ topic: 'engine', state: 'ok', message: 'host' } satisfies Finding),
-    Promise.all(containers.map((name) => firstLine(name, ['--version'], edge.ctx.env))).then((found): Finding => {
-      const names = containers.filter((_, index) => found[index] !== undefined);
-      return {
-        topic: 'containers',
-        state: 'optional',
-        message: `${names.length > 0 ? `${names.join(', ')} found, but` : 'none found;'} building in containers is not supported yet`,
-      };
+/** Each engine by its own words: installed is not running, and running is not permitted. */
+async function engines({ ctx }: Edge): Promise<Finding[]> {
+  const pinned = pinnedBuilder(await readLock(ctx.packageDir));
+  const rows = await Promise.all(
+    containerClis.map(async (cli): Promise<Finding | undefined> => {
+      try {
+        const { rootless } = await openContainerEngine(cli, ctx);
+        return { topic: cli.name, state: 'ok', message: `answers${rootless ? ', without root' : ''}` };
+      } catch (error) {
+        if (!isMakeRuntimeError(error) || error.code === 'CANCELLED') throw error;
+        if (error.message.endsWith('is not installed.')) return undefined;
+        const fix = error.remedy === undefined ? {} : { fix: error.remedy };
+        return { topic: cli.name, state: 'optional', message: error.message, ...fix };
+      }
     }),
+  );
+  const found = rows.filter((row) => row !== undefined);
+  const engine = found.find(({ state }) => state === 'ok')?.topic;
+  return [
+    { topic: 'engine', state: 'ok', message: engine === undefined ? 'host' : `host, ${engine}` },
+    ...found,
+    ...(found.length > 0
+      ? []
+      : [{ topic: 'containers', state: 'optional', message: 'no container engine is installed' } as const]),
+    pinned === undefined
+      ? {
+          topic: 'builder',
+          state: 'optional',
+          message: `${defaultBuilder} is not pinned: container engines need --builder <image>`,
+          fix: 'make-runtime lock --builder',
+        }
+      : { topic: 'builder', state: 'ok', message: pinned },
   ];
 }
 

@@ -1,8 +1,9 @@
 // `make-runtime lock`: the pins of every source, kept in order and checked against their mirrors.
 import { readFile } from 'node:fs/promises';
+import { defaultBuilder } from '../compile/container-engine.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { recipeNames } from '../recipe/load.ts';
-import { addPin, checkLock, lockError, lockPath, readLock, verifyPins, writeLock } from '../source/lock.ts';
+import { addPin, checkLock, lockError, lockPath, pinBuilder, readLock, verifyPins, writeLock } from '../source/lock.ts';
 import type { Edge } from './edge.ts';
 
 export interface LockOptions {
@@ -10,6 +11,8 @@ export interface LockOptions {
   /** CPython versions to pin. */
   readonly add: readonly string[];
   readonly mirror: readonly string[];
+  /** Pin the builder image: true for the default one, or a reference. */
+  readonly builder?: string | true;
   readonly upgrade?: boolean;
   readonly write?: boolean;
   readonly upstream?: string;
@@ -26,6 +29,8 @@ export async function lock(options: LockOptions, edge: Edge): Promise<void> {
   if (!options.check) {
     let pins = await readLock(ctx.packageDir);
     for (const version of options.add) pins = await addPin(pins, version, ctx, options.mirror);
+    if (options.builder)
+      pins = await pinBuilder(pins, options.builder === true ? defaultBuilder : options.builder, ctx);
     await writeLock(ctx.packageDir, pins);
     edge.print(edge.json ? JSON.stringify(pins) : `${lockPath(ctx.packageDir)}: ${pins.sources.length} pins`);
     return;

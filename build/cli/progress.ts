@@ -28,39 +28,51 @@ export function jsonProgress(stderr: Terminal): Progress {
 
 /** A line when a stage starts and one when it ends: pipes, files, CI. */
 export function plainProgress(stderr: Terminal, colors: Colors): Progress {
-  let last = '';
+  const last = new Map<string, string>();
   return {
     report: (event) => {
-      if (event.type === 'stage-start') stderr.write(`${colors.cyan('>')} ${event.title}\n`);
-      else if (event.type === 'stage-end') stderr.write(`${ended(event, colors)}\n`);
+      // Lines of builds that run side by side are mixed: each says whose it is.
+      const whose = event.build === undefined ? '' : `[${event.build}] `;
+      if (event.type === 'stage-start') stderr.write(`${whose}${colors.cyan('>')} ${event.title}\n`);
+      else if (event.type === 'stage-end') stderr.write(`${whose}${ended(event, colors)}\n`);
       else if (event.type === 'stage-failed')
-        stderr.write(`${colors.red('✗')} ${event.title} (${seconds(event.milliseconds)})\n`);
-      else if (event.type === 'warn') stderr.write(warning(event, colors));
-      else if (event.type === 'note') stderr.write(`  ${event.message}\n`);
+        stderr.write(`${whose}${colors.red('✗')} ${event.title} (${seconds(event.milliseconds)})\n`);
+      else if (event.type === 'warn') stderr.write(`${whose}${warning(event, colors)}`);
+      else if (event.type === 'note') stderr.write(`${whose}  ${event.message}\n`);
       else {
         // Counters would flood a log; only the words before them are news.
         const text = event.text.replace(/: \d+ (files|of \d+)$/, '');
-        if (text !== last) stderr.write(`    ${text}\n`);
-        last = text;
+        if (text !== last.get(whose)) stderr.write(`${whose}    ${text}\n`);
+        last.set(whose, text);
       }
     },
     stop: () => {},
   };
 }
 
-/** One line that is redrawn, with a spinner and the time the stage has taken. */
+/** One row for each build under way, redrawn with a spinner and the time its stage has taken. */
 export function liveProgress(stderr: Terminal, colors: Colors): Progress {
-  let current: { title: string; text: string; since: number } | undefined;
+  const rows = new Map<string, { title: string; text: string; since: number }>();
+  let drawn = 0;
   let frame = 0;
-  const clear = () => stderr.write('\r\x1b[K');
+  const clear = () => {
+    if (drawn > 0) stderr.write(`\r${drawn > 1 ? `\x1b[${drawn - 1}A` : ''}\x1b[J`);
+    drawn = 0;
+  };
   const draw = () => {
-    if (!current) return;
-    const left = `${frames[frame % frames.length]} ${current.title}`;
-    const right = ` ${seconds(Date.now() - current.since)}`;
+    clear();
+    if (rows.size === 0) return;
+    stderr.write([...rows.values()].map(row).join('\n'));
+    drawn = rows.size;
+  };
+  const row = ({ title, text, since }: { title: string; text: string; since: number }): string => {
+    const right = ` ${seconds(Date.now() - since)}`;
     // Never wraps: a wrapped line cannot be redrawn.
-    const room = Math.max(0, (stderr.columns || 80) - left.length - right.length - 4);
-    const text = current.text.length > room ? `${current.text.slice(0, Math.max(0, room - 1))}…` : current.text;
-    stderr.write(`\r\x1b[K${colors.cyan(left)} ${colors.dim(text)}${colors.dim(right)}`);
+    const columns = stderr.columns || 80;
+    const left = `${frames[frame % frames.length]} ${title}`.slice(0, Math.max(0, columns - right.length - 4));
+    const room = Math.max(0, columns - left.length - right.length - 4);
+    const shown = text.length > room ? `${text.slice(0, Math.max(0, room - 1))}…` : text;
+    return `${colors.cyan(left)} ${colors.dim(shown)}${colors.dim(right)}`;
   };
   const timer = setInterval(() => {
     frame += 1;
@@ -74,26 +86,30 @@ export function liveProgress(stderr: Terminal, colors: Colors): Progress {
   };
   return {
     report: (event) => {
+      const build = event.build ?? '';
+      const named = (title: string): string => (build === '' ? title : `${build}: ${title}`);
       if (event.type === 'stage-start') {
-        current = { title: event.title, text: '', since: Date.now() };
+        rows.set(build, { title: named(event.title), text: '', since: Date.now() });
         draw();
       } else if (event.type === 'progress') {
+        const current = rows.get(build);
         if (current) current.text = event.text;
       } else if (event.type === 'warn') line(warning(event, colors));
-      else if (event.type === 'note') line(`  ${event.message}\n`);
+      else if (event.type === 'note') line(`  ${named(event.message)}\n`);
       else {
-        current = undefined;
+        rows.delete(build);
+        const title = named(event.title);
         line(
           event.type === 'stage-end'
-            ? `${ended(event, colors)}\n`
-            : `${colors.red('✗')} ${event.title} ${colors.dim(seconds(event.milliseconds))}\n`,
+            ? `${ended({ ...event, title }, colors)}\n`
+            : `${colors.red('✗')} ${title} ${colors.dim(seconds(event.milliseconds))}\n`,
         );
       }
     },
     stop: () => {
       clearInterval(timer);
-      if (current) clear();
-      current = undefined;
+      clear();
+      rows.clear();
     },
   };
 }

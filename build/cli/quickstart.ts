@@ -16,6 +16,8 @@ import { olderObtainable } from '../source/obtain.ts';
 import type { Edge } from './edge.ts';
 
 const recipe = '3.13t';
+/** What is missing is installed on this machine, so this machine builds. */
+const engine = 'host';
 
 export async function quickstart(output: string, edge: Edge): Promise<void> {
   const { ctx } = edge;
@@ -67,7 +69,7 @@ export async function quickstart(output: string, edge: Edge): Promise<void> {
 /** The one place that falls back by itself to an older pinned patch release, because a first try should work. */
 async function buildNewestAvailable(output: string, edge: Edge): Promise<Built> {
   const { ctx } = edge;
-  const plan = await resolvePlan({ recipe }, ctx);
+  const plan = await resolvePlan({ recipe, engine }, ctx);
   try {
     return await buildRuntime(plan, output, ctx);
   } catch (error) {
@@ -75,13 +77,13 @@ async function buildNewestAvailable(output: string, edge: Edge): Promise<Built> 
     const older = await olderObtainable(plan.source, await readLock(ctx.packageDir), ctx);
     if (!older) throw error;
     ctx.report({ type: 'warn', message: `${error.message} Going on with ${older.version}.` });
-    return await buildRuntime(await resolvePlan({ recipe, python: older.version }, ctx), output, ctx);
+    return await buildRuntime(await resolvePlan({ recipe, engine, python: older.version }, ctx), output, ctx);
   }
 }
 
 async function installMissing(edge: Edge): Promise<void> {
   const { ctx } = edge;
-  const plan = await resolvePlan({ recipe }, ctx);
+  const plan = await resolvePlan({ recipe, engine }, ctx);
   const probe = await probeHost(plan.libraries, ctx.env);
   if (probe.missing.length === 0) return;
   const command = installCommand(probe);

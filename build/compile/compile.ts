@@ -3,13 +3,12 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Context } from '../lib/context.ts';
-import { folderOnce } from '../lib/folder.ts';
 import { shortDigest } from '../recipe/canonical.ts';
 import { prefix } from '../recipe/cpython.ts';
 import type { Plan } from '../recipe/model.ts';
+import { contentOnce } from './content.ts';
 import { diagnose } from './diagnose.ts';
-import { jobs, runOnHost } from './engine.ts';
-import { probeHost, requireComplete } from './host.ts';
+import { type Engine, hostEngine, jobs } from './engine.ts';
 import { compileScript, scriptSteps } from './script.ts';
 
 export interface Build {
@@ -31,12 +30,17 @@ export function compileKey(plan: Plan): string {
  * @param source path of the verified tarball
  * @throws COMPILER_MISSING, HEADER_MISSING, COMPILE_FAILED, DISK_FULL, CANCELLED
  */
-export async function compile(plan: Plan, source: string, ctx: Context): Promise<Build> {
+export async function compile(
+  plan: Plan,
+  source: string,
+  ctx: Context,
+  engine: Engine = hostEngine(ctx),
+): Promise<Build> {
   const key = compileKey(plan);
   const folder = join(ctx.cacheDir, 'compile', key);
   const log = join(ctx.cacheDir, 'logs', `${plan.name}-${key}.log`);
-  const { cached } = await folderOnce(folder, async (scratch) => {
-    requireComplete(await probeHost(plan.libraries, ctx.env, plan.requires));
+  const { cached } = await contentOnce(folder, ctx, async (scratch) => {
+    await engine.require(plan);
     const work = join(scratch, 'work');
     const out = join(scratch, 'out');
     await mkdir(work);
@@ -44,28 +48,25 @@ export async function compile(plan: Plan, source: string, ctx: Context): Promise
     let step: string | undefined;
     let units = 0;
     const tail: string[] = [];
-    const status = await runOnHost(
-      {
-        program: compileScript(plan),
-        environment: { SOURCE: source, WORK: work, OUT: out, JOBS: ctx.env['MAKE_RUNTIME_JOBS'] ?? String(jobs()) },
-        cwd: work,
-        log,
-        signal: ctx.signal,
-        onLine: (line) => {
-          tail.push(line);
-          if (tail.length > 60) tail.shift();
-          if (line.startsWith('::step ')) {
-            step = line.slice('::step '.length);
-            units = 0;
-            ctx.report({ type: 'progress', stage: 'compile', text: scriptSteps[step] ?? step });
-          } else if (/ -c /.test(line)) {
-            units += 1;
-            ctx.report({ type: 'progress', stage: 'compile', text: `${scriptSteps[step ?? '']}: ${units} files` });
-          }
-        },
+    const status = await engine.run({
+      program: compileScript(plan),
+      folders: { SOURCE: { path: source }, WORK: { path: work, writable: true }, OUT: { path: out, writable: true } },
+      environment: { JOBS: ctx.env['MAKE_RUNTIME_JOBS'] ?? String(jobs()) },
+      log,
+      signal: ctx.signal,
+      onLine: (line) => {
+        tail.push(line);
+        if (tail.length > 60) tail.shift();
+        if (line.startsWith('::step ')) {
+          step = line.slice('::step '.length);
+          units = 0;
+          ctx.report({ type: 'progress', stage: 'compile', text: scriptSteps[step] ?? step });
+        } else if (/ -c /.test(line)) {
+          units += 1;
+          ctx.report({ type: 'progress', stage: 'compile', text: `${scriptSteps[step ?? '']}: ${units} files` });
+        }
       },
-      ctx.env,
-    );
+    });
     if (status !== 0) {
       throw diagnose(
         { what: `Compiling CPython ${plan.python.version}`, tail, step, log, status, fallback: 'COMPILE_FAILED' },

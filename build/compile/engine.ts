@@ -1,78 +1,77 @@
-// Where the build program runs. This room knows one engine so far, the machine itself; container engines will be
-// further implementations of the same two functions, running the same text.
-import { spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
+// Where build programs run: on the machine itself, or in a container. One interface, so that the same text runs in
+// both; what differs is where its folders are and who may see them. Knows nothing of what the programs do.
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
-import { createInterface } from 'node:readline';
-import { explainSystemError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
-import type { Arch } from '../recipe/model.ts';
+import type { Context } from '../lib/context.ts';
+import { MakeRuntimeError } from '../lib/errors.ts';
+import type { Arch, Builder, Plan } from '../recipe/model.ts';
+import { containerClis } from './container-cli.ts';
+import { probeHost } from './host.ts';
+import { type Needs, type Probe, requireComplete } from './probe.ts';
+import { runLogged } from './process.ts';
 
-export const engines = ['host'] as const;
+/** `auto`: a container engine that answers when the builder image is known, else the host. `container`: the first that answers. */
+export const engines = ['auto', 'host', 'container', ...containerClis.map(({ name }) => name)] as const;
 export type EngineName = (typeof engines)[number];
 
 export interface Run {
   /** The program's text, for /bin/sh. */
   readonly program: string;
-  /** Its whole environment besides PATH, HOME and TMPDIR. */
+  /**
+   * Files and folders of this machine that it sees, by the variable that tells it where they are. One of them is WORK,
+   * a scratch folder that it starts in.
+   */
+  readonly folders: Readonly<Record<string, Folder>> & { readonly WORK: Folder };
+  /** Its environment besides those, PATH, HOME, TMPDIR and CC. */
   readonly environment: Readonly<Record<string, string>>;
-  readonly cwd: string;
-  /** File that gets everything it prints. */
+  /** File of this machine that gets everything it prints. */
   readonly log: string;
   readonly signal: AbortSignal;
   readonly onLine: (line: string) => void;
 }
 
-/**
- * Runs a program to its end and returns its exit status, with the whole output in `log`. Throws CANCELLED and DISK_FULL.
- * The program is a process group of its own: when the signal fires, make and every compiler under it die with it.
- */
-export async function runOnHost(run: Run, env: Readonly<Record<string, string | undefined>>): Promise<number> {
-  throwIfCancelled(run.signal);
-  await mkdir(dirname(run.log), { recursive: true });
-  const log = createWriteStream(run.log);
+export interface Folder {
+  readonly path: string;
+  readonly writable?: boolean;
+}
+
+export interface Engine {
+  /** What the plan says about this place. `needs` may make a container engine prepare a builder image. */
+  look(needs: Needs): Promise<Probe & { readonly builder: Builder }>;
+  /** Throws COMPILER_MISSING, HEADER_MISSING, LLVM_MISSING, or BUILDER_CHANGED when it is not the builder of the plan. */
+  require(plan: Plan): Promise<void>;
+  /**
+   * Runs a program to its end and returns its exit status, with the whole output in `log`. Throws CANCELLED and
+   * DISK_FULL. Whatever happens, nothing of it is left running.
+   */
+  run(run: Run): Promise<number>;
+}
+
+/** The machine itself. */
+export function hostEngine(ctx: Pick<Context, 'env'>): Engine {
+  return {
+    look: ({ libraries, requires }) => probeHost(libraries, ctx.env, requires),
+    require: async (plan) => requireComplete(await probeHost(plan.libraries, ctx.env, plan.requires)),
+    run: (run) => runOnHost(run, ctx.env),
+  };
+}
+
+/** The program is a process group of its own: when the signal fires, make and every compiler under it die with it. */
+async function runOnHost(run: Run, env: Readonly<Record<string, string | undefined>>): Promise<number> {
   const inherited = Object.fromEntries(
     ['PATH', 'HOME', 'TMPDIR', 'CC'].flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
   );
-  const child = spawn('/bin/sh', ['-c', `exec 2>&1\n${run.program}`], {
-    cwd: run.cwd,
-    env: { ...inherited, ...run.environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
-    detached: true,
+  const folders = Object.fromEntries(Object.entries(run.folders).map(([name, { path }]) => [name, path]));
+  await mkdir(run.folders.WORK.path, { recursive: true });
+  const { status } = await runLogged({
+    command: '/bin/sh',
+    args: ['-c', `exec 2>&1\n${run.program}`],
+    cwd: run.folders.WORK.path,
+    env: { ...inherited, ...folders, ...run.environment },
+    log: run.log,
+    signal: run.signal,
+    onLine: run.onLine,
   });
-  const kill = () => {
-    if (child.pid === undefined) return;
-    try {
-      process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // The group is gone already.
-    }
-  };
-  run.signal.addEventListener('abort', kill, { once: true });
-  // The log is the first to notice a full disk; without it a failure could not be explained, so the build ends.
-  let unwritable: Error | undefined;
-  log.on('error', (error) => {
-    unwritable = error;
-    kill();
-  });
-  let status: number;
-  try {
-    const exit = new Promise<number>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', (code) => resolve(code ?? 1));
-    });
-    for await (const line of createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY })) {
-      log.write(`${line}\n`);
-      run.onLine(line);
-    }
-    status = await exit;
-  } finally {
-    run.signal.removeEventListener('abort', kill);
-    await new Promise((resolve) => log.end(resolve));
-  }
-  throwIfCancelled(run.signal);
-  if (unwritable) throw explainSystemError(unwritable, `writing ${run.log}`);
   return status;
 }
 
@@ -81,18 +80,24 @@ export function jobs(): number {
   return availableParallelism();
 }
 
+/** This machine's architecture, in Lambda's words. */
+export function ownArch(): Arch {
+  return process.arch === 'arm64' ? 'arm64' : 'x86_64';
+}
+
 /** Throws ARCH_UNSUPPORTED when this machine's compiler makes programs for another architecture than the plan's. */
 export function requireNative(arch: Arch): void {
-  const own = process.arch === 'arm64' ? 'arm64' : 'x86_64';
+  const own = ownArch();
   if (arch === own) return;
   throw new MakeRuntimeError('ARCH_UNSUPPORTED', `The host engine compiles for ${own}, the plan is for ${arch}.`, {
-    remedy: `Run the same command on a machine with ${arch}; \`plan --arch ${arch}\` works anywhere.`,
+    remedy: `Run the same command on a machine with ${arch}, or with \`--engine container\` where ${arch} is emulated; \`plan --arch ${arch}\` works anywhere.`,
   });
 }
 
 /** The engine a user named, or ENGINE_UNKNOWN. */
 export function engineNamed(name: string): EngineName {
-  if ((engines as readonly string[]).includes(name)) return name as EngineName;
+  const known = engines.find((engine) => engine === name);
+  if (known !== undefined) return known;
   throw new MakeRuntimeError('ENGINE_UNKNOWN', `There is no engine called "${name}".`, {
     remedy: `Use one of: ${engines.join(', ')}.`,
   });

@@ -1,16 +1,15 @@
 // The interpreter's parts + bootstrap-src -> the one executable. Relinks in seconds when only the bootstrap changed.
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import { execa } from 'execa';
 import type { Context } from '../lib/context.ts';
-import { throwIfCancelled } from '../lib/errors.ts';
-import { folderOnce, writeWhole } from '../lib/folder.ts';
 import { shortDigest } from '../recipe/canonical.ts';
 import type { Arch, Plan, SymbolBinding } from '../recipe/model.ts';
 import type { Build } from './compile.ts';
+import { contentOnce } from './content.ts';
 import { diagnose } from './diagnose.ts';
-import { flagWords } from './script.ts';
+import { type Engine, hostEngine } from './engine.ts';
+import { flagWords, quote } from './script.ts';
 
 export interface Executable {
   readonly path: string;
@@ -18,66 +17,81 @@ export interface Executable {
 }
 
 /** @throws LINK_FAILED, DISK_FULL, CANCELLED */
-export async function link(plan: Plan, build: Build, ctx: Context): Promise<Executable> {
+export async function link(
+  plan: Plan,
+  build: Build,
+  ctx: Context,
+  engine: Engine = hostEngine(ctx),
+): Promise<Executable> {
   const key = shortDigest([build.key, plan.bootstrap, plan.cflags, plan.ldflags, plan.symbolBindings]);
   const folder = join(ctx.cacheDir, 'link', key);
-  const python = plan.python.executable;
-  const { cached } = await folderOnce(folder, async (scratch) => {
-    await mkdir(join(scratch, 'work'));
-    await writeFile(join(scratch, 'work', 'glibc_floor.S'), glibcFloor(plan.symbolBindings, plan.arch));
-    // The flags are lists of words, so they must not hold a path that may have a space: everything is relative.
-    await symlink(build.embed, join(scratch, 'embed'));
-    const words = (await readFile(join(build.embed, 'libs'), 'utf8')).trim().split(/\s+/);
-    const result = await execa('sh', [join(ctx.packageDir, 'bootstrap-src', 'build.sh')], {
-      cwd: scratch,
-      extendEnv: false,
-      env: {
-        PATH: ctx.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
-        LC_ALL: 'C',
-        SOURCE_DATE_EPOCH: String(plan.epoch),
-        PYTHONHASHSEED: '0',
-        CC: ctx.env['CC'] ?? 'cc',
-        CFLAGS: `-O2 -DNDEBUG ${flagWords(plan.cflags)}`,
-        // -s: symbols of the final executable are only needed for debugging, and are a third of its size.
-        LDFLAGS: `-Lembed/lib ${flagWords(plan.ldflags)} -s -Wl,-export-dynamic`,
-        PYTHON: join(build.prefix, 'bin', python),
-        INCLUDES: '-Iembed/include',
-        LIBS: [
-          'work/glibc_floor.S',
-          ...plan.symbolBindings.map(({ symbol }) => `-Wl,--wrap=${symbol}`),
-          // Whole: extension modules that users bring may call any function of the C API.
-          `-Wl,--whole-archive -l:lib${python}.a -Wl,--no-whole-archive`,
-          ...words,
-        ].join(' '),
-        OUT: 'executable',
-        WORK: 'work',
+  const log = join(ctx.cacheDir, 'logs', `${plan.name}-link-${key}.log`);
+  const { cached } = await contentOnce(folder, ctx, async (scratch) => {
+    await engine.require(plan);
+    const work = join(scratch, 'work');
+    await mkdir(work);
+    const tail: string[] = [];
+    const status = await engine.run({
+      program: linkScript(plan),
+      folders: {
+        BOOTSTRAP: { path: join(ctx.packageDir, 'bootstrap-src') },
+        EMBED: { path: build.embed },
+        PREFIX: { path: build.prefix },
+        WORK: { path: work, writable: true },
+        OUT: { path: scratch, writable: true },
       },
-      all: true,
-      reject: false,
-      cancelSignal: ctx.signal,
-      stdin: 'ignore',
+      environment: {},
+      log,
+      signal: ctx.signal,
+      onLine: (line) => {
+        tail.push(line);
+        if (tail.length > 60) tail.shift();
+      },
     });
-    throwIfCancelled(ctx.signal);
-    if (result.failed) {
-      const log = join(ctx.cacheDir, 'logs', `${plan.name}-link-${key}.log`);
-      await writeWhole(log, result.all ?? '');
-      const tail = (result.all ?? '').split('\n').slice(-60);
+    if (status !== 0) {
       throw diagnose(
-        {
-          what: 'Linking the bootstrap',
-          tail,
-          step: undefined,
-          log,
-          status: result.exitCode ?? 1,
-          fallback: 'LINK_FAILED',
-        },
+        { what: 'Linking the bootstrap', tail, step: undefined, log, status, fallback: 'LINK_FAILED' },
         plan.libraries,
       );
     }
-    await rm(join(scratch, 'work'), { recursive: true });
-    await rm(join(scratch, 'embed'));
+    await rm(work, { recursive: true });
   });
   return { path: join(folder, 'executable'), cached };
+}
+
+/**
+ * The program that links, for any engine. It expects BOOTSTRAP (bootstrap-src/), EMBED and PREFIX (what compile made),
+ * WORK (empty, the folder it starts in) and OUT.
+ */
+export function linkScript(plan: Plan): string {
+  const python = plan.python.executable;
+  const libs = [
+    'glibc_floor.S',
+    ...plan.symbolBindings.map(({ symbol }) => `-Wl,--wrap=${symbol}`),
+    // Whole: extension modules that users bring may call any function of the C API.
+    `-Wl,--whole-archive -l:lib${python}.a -Wl,--no-whole-archive`,
+  ];
+  return `${[
+    '#!/bin/sh',
+    `# The executable of CPython ${plan.python.version} (${plan.flavor}, ${plan.arch}, ${plan.profile}).`,
+    'set -eu',
+    `export SOURCE_DATE_EPOCH=${plan.epoch} LC_ALL=C TZ=UTC PYTHONHASHSEED=0`,
+    'umask 022',
+    "cat > glibc_floor.S <<'ASSEMBLY'",
+    glibcFloor(plan.symbolBindings, plan.arch).trimEnd(),
+    'ASSEMBLY',
+    '# The flags are lists of words, so they must not hold a path that may have a space: everything is relative.',
+    'ln -s "$EMBED" embed',
+    `CFLAGS=${quote(`-O2 -DNDEBUG ${flagWords(plan.cflags)}`)}`,
+    '# -s: symbols of the final executable are only needed for debugging, and are a third of its size.',
+    `LDFLAGS=${quote(`-Lembed/lib ${flagWords(plan.ldflags)} -s -Wl,-export-dynamic`)}`,
+    '# What the interpreter itself is linked with comes last.',
+    `LIBS=${quote(libs.join(' '))}" $(cat embed/libs)"`,
+    `PYTHON="$PREFIX/bin/${python}"`,
+    'export CFLAGS LDFLAGS LIBS PYTHON',
+    'INCLUDES=-Iembed/include OUT=executable WORK=objects sh "$BOOTSTRAP/build.sh"',
+    'mv executable "$OUT/executable"',
+  ].join('\n')}\n`;
 }
 
 /**

@@ -7,6 +7,9 @@ import { explainSystemError, MakeRuntimeError } from './errors.ts';
 
 const partial = /\.(\d+)\.partial$/;
 
+// Builds that run side by side in this process and need the same folder: the first fills it, the others wait.
+const filling = new Map<string, Promise<{ cached: boolean }>>();
+
 /**
  * Returns `folder`, filling it with `fill(scratch)` when it is not there yet.
  * Safe for concurrent runs: each fills its own scratch folder, the first rename wins, the others discard theirs.
@@ -17,6 +20,14 @@ export async function folderOnce(
   folder: string,
   fill: (scratch: string) => Promise<void>,
 ): Promise<{ cached: boolean }> {
+  const running = filling.get(folder);
+  if (running) return running.then(() => ({ cached: true }));
+  const own = fillFolder(folder, fill);
+  filling.set(folder, own);
+  return own.finally(() => filling.delete(folder));
+}
+
+async function fillFolder(folder: string, fill: (scratch: string) => Promise<void>): Promise<{ cached: boolean }> {
   if (await exists(folder)) return { cached: true };
   await removeAbandoned(folder);
   const scratch = `${folder}.${process.pid}.partial`;

@@ -14,6 +14,7 @@ export function describe(plan: Plan): string {
       ['CPython', `${plan.python.version}, ${plan.flavor}, profile ${plan.profile}`],
       ['Target', `Lambda provided.al2023, ${plan.arch}, glibc ${plan.glibcFloor}`],
       ['Builder', `${plan.builder.system}, engine ${plan.builder.engine}`],
+      ...image(plan),
       ['Compiler', plan.builder.compiler ?? 'none found: `make-runtime doctor` says what to install'],
       ['Bootstrap', `sha256 ${plan.bootstrap.slice(0, 16)}`],
       ['Dates', `${new Date(plan.epoch * 1000).toISOString().slice(0, 19)}Z (SOURCE_DATE_EPOCH ${plan.epoch})`],
@@ -66,6 +67,12 @@ export function describe(plan: Plan): string {
       steps.flatMap(({ name, does }, index) => reasonedLines(`${index + 1} ${name}`, does, 14)),
     ),
   ].join('\n');
+}
+
+function image({ builder }: Plan): readonly (readonly [string, string])[] {
+  if (builder.engine !== 'container') return [];
+  const { reference, rootfs, packages } = builder.image;
+  return [['Image', `${reference}, file system ${rootfs.slice(0, 16)}, packages ${packages.slice(0, 16)}`]];
 }
 
 function printPackage(plan: Plan, packages: { readonly apt: string; readonly dnf: string }): string {

@@ -38,6 +38,18 @@ export interface Source {
 /** The lock file as a value: every upstream file this project may use. Sorted by name, then version. */
 export interface Lock {
   readonly sources: readonly Source[];
+  /** Builder images by digest; none until `make-runtime lock --builder` could ask their registry. */
+  readonly builders?: readonly BuilderPin[];
+}
+
+/** One builder image as its registry has it: for every architecture when the digest is that of an index. */
+export interface BuilderPin {
+  /** "public.ecr.aws/lambda/provided:al2023" */
+  readonly reference: string;
+  /** "sha256:..." */
+  readonly digest: string;
+  /** How the digest was established. */
+  readonly verifiedBy: string;
 }
 
 /** A C library linked statically into the executable. `origin: system` takes the build machine's own archive. */
@@ -99,14 +111,32 @@ export interface StaticModules {
   readonly reason: string;
 }
 
-export interface Builder {
-  readonly engine: 'host';
+/** The place the commands run in, as far as it shapes the result: the same whichever CLI starts the container. */
+export type Builder = HostBuilder | ContainerBuilder;
+
+interface BuilderFacts {
   /** The system the commands run on, for example "Debian GNU/Linux 12 (bookworm)". */
   readonly system: string;
   /** First line of `cc --version`, or null when there is none: the plan can still be read. */
   readonly compiler: string | null;
   /** Installed versions of the packages that provide the static archives, by package name. */
   readonly packages: Readonly<Record<string, string>>;
+}
+
+export interface HostBuilder extends BuilderFacts {
+  readonly engine: 'host';
+}
+
+export interface ContainerBuilder extends BuilderFacts {
+  readonly engine: 'container';
+  readonly image: {
+    /** As the lock file or the user names it, with "@sha256:..." when that is exact. */
+    readonly reference: string;
+    /** sha256 over the digests of its uncompressed layers: what it is, whatever it is called. */
+    readonly rootfs: string;
+    /** sha256 over every package in it and those that were added, with their versions. */
+    readonly packages: string;
+  };
 }
 
 export interface Plan {

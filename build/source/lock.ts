@@ -11,6 +11,7 @@ import { printPath } from '../recipe/positions.ts';
 import { compareVersions, parseVersion, seriesOf } from '../recipe/version.ts';
 import { fetchSource, fetchUnpinned } from './download.ts';
 import { parseMirror } from './mirror.ts';
+import { parseReference, registryDigest } from './registry-digest.ts';
 
 const source = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]*$/),
@@ -24,7 +25,18 @@ const source = z.strictObject({
   verifiedBy: z.string().min(1),
 });
 
-const lockFile = z.strictObject({ $comment: z.string(), version: z.literal(1), sources: z.array(source) });
+const builder = z.strictObject({
+  reference: z.string().regex(/^[\w.-]+(:\d+)?\/[\w./-]+:[\w.-]+$/),
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  verifiedBy: z.string().min(1),
+});
+
+const lockFile = z.strictObject({
+  $comment: z.string(),
+  version: z.literal(1),
+  builders: z.array(builder).optional(),
+  sources: z.array(source),
+});
 
 const comment =
   'Pinned upstream files. Written by `make-runtime lock`, checked by `make-runtime lock --check`; edit mirrors by hand if need be.';
@@ -67,7 +79,8 @@ export function parseLock(text: string): Lock {
   if (!result.success) {
     throw invalid(result.error.issues.map((issue) => `${printPath(issue.path) || '(top level)'}: ${issue.message}`));
   }
-  const lock: Lock = { sources: result.data.sources };
+  const { sources, builders } = result.data;
+  const lock: Lock = { sources, ...(builders === undefined ? {} : { builders }) };
   const problems = structure(lock);
   if (problems.length > 0) throw invalid(problems);
   return lock;
@@ -86,7 +99,13 @@ export function printLock(lock: Lock): string {
     purl: one.purl,
     verifiedBy: one.verifiedBy,
   }));
-  return `${JSON.stringify({ $comment: comment, version: 1, sources }, null, 2)}\n`;
+  return `${JSON.stringify({ $comment: comment, version: 1, ...printedBuilders(lock), sources }, null, 2)}\n`;
+}
+
+function printedBuilders({ builders = [] }: Lock): Pick<Lock, 'builders'> {
+  if (builders.length === 0) return {};
+  const sorted = builders.toSorted((a, b) => (a.reference < b.reference ? -1 : 1));
+  return { builders: sorted.map(({ reference, digest, verifiedBy }) => ({ reference, digest, verifiedBy })) };
 }
 
 /** Writes the lock file, whole or not at all. */
@@ -192,7 +211,7 @@ export async function addPin(
     const all = [...pinned.mirrors, ...mirrors.filter((mirror) => !pinned.mirrors.includes(mirror))];
     const refreshed = { ...pinned, mirrors: all };
     await fetchSource(refreshed, ctx);
-    return { sources: lock.sources.map((one) => (one === pinned ? refreshed : one)) };
+    return { ...lock, sources: lock.sources.map((one) => (one === pinned ? refreshed : one)) };
   }
   const all = [url, ...mirrors];
   const { size, sha256, mirror } = await fetchUnpinned({ file, mirrors: all }, ctx);
@@ -207,7 +226,19 @@ export async function addPin(
     purl: `pkg:generic/python@${version}`,
     verifiedBy: `downloaded from ${mirror} when the pin was added; not yet compared with a second source`,
   };
-  return { sources: [...lock.sources, added].toSorted(order) };
+  return { ...lock, sources: [...lock.sources, added].toSorted(order) };
+}
+
+/**
+ * Pins a builder image to what its registry has now, or moves the pin there: unlike a release, an image tag is meant to
+ * move, and the lock file's diff shows it.
+ * @throws BUILDER_UNAVAILABLE, CANCELLED
+ */
+export async function pinBuilder(lock: Lock, reference: string, ctx: Context): Promise<Lock> {
+  const digest = await registryDigest(reference, ctx);
+  const { host } = parseReference(reference);
+  const pin = { reference, digest, verifiedBy: `asked of ${host} over TLS when the pin was made` };
+  return { ...lock, builders: [...(lock.builders ?? []).filter((one) => one.reference !== reference), pin] };
 }
 
 function order(a: Source, b: Source): number {

@@ -1,10 +1,13 @@
 // The program as a user runs it: what it prints where, and the exit status of everything that can go wrong early.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bootstrapDigest } from '../../build/compile/link.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
+import { plan as makePlan } from '../../build/recipe/plan.ts';
+import { lock, shipped } from '../recipe/support/plans.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 let dir: string;
@@ -48,7 +51,9 @@ describe('help and usage', () => {
   test.each([
     [['biuld', '3.13'], 'Did you mean build?'],
     [['build', '3.13', '--arc', 'arm64'], 'Did you mean --arch?'],
-    [['build'], "missing required argument 'recipe'"],
+    [['plan'], "missing required argument 'recipe'"],
+    [['build'], 'Which recipe?'],
+    [['bake'], 'Which recipe?'],
     [['plan', '3.13', '--arch', 'mips'], 'Allowed choices are x86_64, arm64'],
     [['invoke', 'x.zip', '--code', '.'], "required option '--handler"],
     [['invoke', 'x.zip', '--code', '.', '--handler', 'a.b', '--timeout', 'soon'], 'is not a positive number'],
@@ -198,5 +203,75 @@ describe('bad input', () => {
     const { stderr, exitCode } = await run(['plan', '3.31', '--json']);
     expect(exitCode).toBe(exitStatus.RECIPE_UNKNOWN);
     expect(JSON.parse(stderr)).toMatchObject({ type: 'error', code: 'RECIPE_UNKNOWN', remedy: expect.any(String) });
+  });
+});
+
+describe('several at once, and elsewhere', () => {
+  test('build says what it wants', async () => {
+    for (const args of [['build'], ['build', '3.13', '--all']]) {
+      const { exitCode, stderr } = await run(args);
+      expect(exitCode).toBe(exitStatus.USAGE);
+      expect(stderr).toContain('--all');
+    }
+  });
+
+  test('failures are summed up, and the status is theirs when they agree', async () => {
+    const args = ['--offline', 'build', '3.12', '3.14', '--engine', 'host'];
+    const { exitCode, stdout, stderr } = await run(args);
+    expect(exitCode).toBe(exitStatus.SOURCE_UNREACHABLE);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/✗ python3\.12-\S+ +\S+ s +SOURCE_UNREACHABLE/);
+    expect(stderr).toMatch(/✗ python3\.14-\S+ +\S+ s +SOURCE_UNREACHABLE/);
+    expect(stderr).toContain('2 of 2 builds failed');
+    const json = await run(['--json', ...args]);
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { ok: false, code: 'SOURCE_UNREACHABLE' },
+      { ok: false, code: 'SOURCE_UNREACHABLE' },
+    ]);
+  });
+
+  test('a plan file decides everything, and an edited one is refused', async () => {
+    const { stdout } = await run(['--json', 'plan', '3.13', '--engine', 'host']);
+    const path = join(dir, 'plan.json');
+    await writeFile(path, stdout);
+    expect((await run(['--json', 'plan', path, '--arch', 'arm64'])).stdout).toBe(stdout);
+    await writeFile(path, stdout.replace('"fast"', '"slow"'));
+    expect(await run(['plan', path])).toMatchObject({ exitCode: exitStatus.PLAN_INVALID });
+    await writeFile(path, '[]');
+    expect(await run(['build', path])).toMatchObject({ exitCode: exitStatus.PLAN_INVALID });
+  });
+
+  test('bake needs a container plan, and does not write over what is not its own', async () => {
+    const { stdout } = await run(['--json', 'plan', '3.13', '--engine', 'host']);
+    const path = join(dir, 'plan.json');
+    await writeFile(path, stdout);
+    const refused = await run(['bake', path, '--output', join(dir, 'bake')]);
+    expect(refused).toMatchObject({ exitCode: exitStatus.USAGE });
+    expect(refused.stderr).toContain('host engine');
+
+    const image = { reference: 'debian:12', rootfs: '1'.repeat(64), packages: '2'.repeat(64) };
+    const builder = { engine: 'container', image, system: 'Debian', compiler: 'cc', packages: {} } as const;
+    const made = makePlan(
+      await shipped('3.13'),
+      { flavor: 'default', arch: 'x86_64', profile: 'fast' },
+      await lock(),
+      builder,
+      await bootstrapDigest(root),
+    );
+    await writeFile(path, JSON.stringify(made));
+    const mine = join(dir, 'mine');
+    await mkdir(mine);
+    await writeFile(join(mine, 'thesis.tex'), 'years of work');
+    const spared = await run(['bake', path, '--output', mine]);
+    expect(spared).toMatchObject({ exitCode: exitStatus.USAGE });
+    expect(await readFile(join(mine, 'thesis.tex'), 'utf8')).toBe('years of work');
+  });
+
+  test('no engine', async () => {
+    const { exitCode, stderr } = await run(['build', '3.13', '--engine', 'finch', '--builder', 'debian:12']);
+    expect(exitCode).toBe(exitStatus.ENGINE_UNAVAILABLE);
+    expect(stderr).toContain('--engine host');
+    const unpinned = await run(['plan', '3.13', '--engine', 'finch']);
+    expect(unpinned.exitCode).toBe(exitStatus.BUILDER_UNPINNED);
   });
 });

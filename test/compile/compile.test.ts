@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -24,7 +24,7 @@ test('compiles once, keeps only the result, and names no scratch folder', async 
   expect((await readdir(first.embed)).sort()).toEqual(['include', 'lib', 'libs', 'notices']);
   expect(await readFile(join(first.embed, 'libs'), 'utf8')).toBe('-lm\n');
   expect(await readFile(join(first.prefix, 'lib/python3.13/_sysconfigdata.py'), 'utf8')).toBe('scratch is /build\n');
-  expect(await readdir(join(first.prefix, '../../..'))).toEqual(['embed', 'root']);
+  expect(await readdir(join(first.prefix, '../../..'))).toEqual(['content.sha256', 'embed', 'root']);
   expect(await readFile(first.log, 'utf8')).toContain('configured with -q --prefix=/opt/lang');
   const steps = events.flatMap((event) => (event.type === 'progress' ? [event.text] : []));
   expect(steps).toContain('compiling');
@@ -38,6 +38,30 @@ test('the key is what the result depends on, and nothing else', async () => {
   expect(compileKey({ ...plan, cflags: [] })).not.toBe(compileKey(plan));
   expect(compileKey({ ...plan, source: { ...plan.source, sha256: '0' } })).not.toBe(compileKey(plan));
   expect(compileKey({ ...plan, builder: { ...plan.builder, compiler: 'cc 13' } })).not.toBe(compileKey(plan));
+});
+
+test('a cached result that was changed by hand is made again, with a warning', async () => {
+  const { plan, source, ctx, events } = await tinySource(dir);
+  const first = await compile(plan, source, ctx);
+  const file = join(first.prefix, 'bin/python3.13');
+  const content = await readFile(file, 'utf8');
+  const poisons = [
+    () => writeFile(file, `${content}# more\n`),
+    () => chmod(file, 0o644),
+    () => writeFile(join(first.embed, 'lib', 'libextra.a'), ''),
+    () => rm(join(first.embed, 'libs')),
+    () => rm(join(first.prefix, '../../../content.sha256')),
+  ];
+  for (const poison of poisons) {
+    await poison();
+    events.length = 0;
+    expect(await compile(plan, source, ctx)).toEqual({ ...first, cached: false });
+    expect(events).toContainEqual({ type: 'warn', message: expect.stringContaining('not what was written there') });
+    expect(await readFile(file, 'utf8')).toBe(content);
+  }
+  events.length = 0;
+  expect((await compile(plan, source, ctx)).cached).toBe(true);
+  expect(events).toEqual([]);
 });
 
 test('a compile failure shows command, cause and log, and leaves nothing in the cache', async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { engineNamed, runOnHost } from '../../build/compile/engine.ts';
+import { engineNamed, hostEngine } from '../../build/compile/engine.ts';
 import { exists } from '../../build/lib/folder.ts';
 
 let dir: string;
@@ -13,17 +13,14 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const run = (program: string, signal = new AbortController().signal, lines: string[] = []) =>
-  runOnHost(
-    {
-      program,
-      environment: { GREETING: 'hello' },
-      cwd: dir,
-      log: join(dir, 'logs', 'log'),
-      signal,
-      onLine: (l) => lines.push(l),
-    },
-    { PATH: process.env['PATH'], SECRET: 'not for children' },
-  );
+  hostEngine({ env: { PATH: process.env['PATH'], SECRET: 'not for children' } }).run({
+    program,
+    environment: { GREETING: 'hello' },
+    folders: { WORK: { path: dir, writable: true } },
+    log: join(dir, 'logs', 'log'),
+    signal,
+    onLine: (l) => lines.push(l),
+  });
 
 test('runs a program, hands on its lines and keeps all of it in the log', async () => {
   const lines: string[] = [];
@@ -51,17 +48,14 @@ test('when the signal fires, every descendant dies and the error is CANCELLED', 
 });
 
 test('a log on a full disk ends the program and says so', async () => {
-  const running = runOnHost(
-    {
-      program: 'echo one; sleep 1000',
-      environment: {},
-      cwd: dir,
-      log: '/dev/full',
-      signal: new AbortController().signal,
-      onLine: () => {},
-    },
-    { PATH: process.env['PATH'] },
-  );
+  const running = hostEngine({ env: { PATH: process.env['PATH'] } }).run({
+    program: 'echo one; sleep 1000',
+    environment: {},
+    folders: { WORK: { path: dir, writable: true } },
+    log: '/dev/full',
+    signal: new AbortController().signal,
+    onLine: () => {},
+  });
   await expect(running).rejects.toMatchObject({ code: 'DISK_FULL' });
 });
 
@@ -125,7 +119,7 @@ test('the JIT needs its own LLVM and says so before anything is compiled', async
   await tool('clang', 'echo Debian clang version 19.1.7');
   const env = { PATH: bin };
   const needs = requirements('3.13', 'jit');
-  expect(() => requireComplete({ builder: {} as never, packageManager: undefined, missing: [] })).not.toThrow();
+  expect(() => requireComplete({ missing: [] } as never)).not.toThrow();
   const probe = await probeHost([], env, needs);
   expect(() => requireComplete(probe)).toThrow(
     expect.objectContaining({

@@ -1,0 +1,165 @@
+// Plans -> a BuildKit bake file and the Dockerfile behind it, so that remote or Kubernetes builders do many variants at
+// once. The stages run the same texts that an engine runs; nothing here starts anything.
+import { createHash } from 'node:crypto';
+import { MakeRuntimeError } from '../lib/errors.ts';
+import type { ContainerBuilder, Plan } from '../recipe/model.ts';
+import { platforms } from './container.ts';
+import { installProgram } from './container-builder.ts';
+import { linkScript } from './link.ts';
+import { packageManagers } from './probe.ts';
+import { compileScript, quote } from './script.ts';
+
+/** Runs the tool that packages. Not part of any result: the bytes do not depend on which Node it is. */
+const defaultNode = 'public.ecr.aws/docker/library/node:22-slim';
+
+export type ContainerPlan = Plan & { readonly builder: ContainerBuilder };
+
+/** Throws USAGE for a plan of the host engine: no other machine has that builder. */
+export function requireContainerPlan(plan: Plan): asserts plan is ContainerPlan {
+  if (plan.builder.engine === 'container') return;
+  throw new MakeRuntimeError('USAGE', `Plan ${plan.name} is for the host engine; bake needs a builder image.`, {
+    remedy: 'Plan it with a container engine: --engine container, --builder <image>.',
+  });
+}
+
+/** The text files of a build context, by path; sources/ and make-runtime/ lie beside them. */
+export function bakeFiles(plans: readonly ContainerPlan[]): ReadonlyMap<string, string> {
+  const files = new Map<string, string>([
+    ['Dockerfile', dockerfile],
+    ['.dockerignore', 'out\n'],
+    ['docker-bake.json', `${JSON.stringify(bakeFile(plans), null, 2)}\n`],
+  ]);
+  for (const plan of plans) {
+    files.set(`packages/${packagesName(plan)}`, packagesScript(plan));
+    files.set(`plans/${plan.name}/compile.sh`, compileScript(plan));
+    files.set(`plans/${plan.name}/link.sh`, linkScript(plan));
+    files.set(`plans/${plan.name}/plan.json`, `${JSON.stringify(plan, null, 2)}\n`);
+  }
+  return files;
+}
+
+/** docs.docker.com/build/bake/reference; JSON, because a file that nobody writes by hand needs no HCL. */
+function bakeFile(plans: readonly ContainerPlan[]): unknown {
+  return {
+    variable: { NODE: { default: defaultNode } },
+    group: { default: { targets: plans.map(targetName) } },
+    target: Object.fromEntries(
+      plans.map((plan) => [
+        targetName(plan),
+        {
+          context: '.',
+          dockerfile: 'Dockerfile',
+          platforms: [platforms[plan.arch]],
+          args: {
+            BUILDER: plan.builder.image.reference,
+            NODE: '${NODE}',
+            PACKAGES: packagesName(plan),
+            PLAN: plan.name,
+            SOURCE: plan.source.file,
+            SOURCE_SHA256: plan.source.sha256,
+          },
+          output: [`type=local,dest=out/${plan.name}`],
+        },
+      ]),
+    ),
+  };
+}
+
+/** Target names may have letters, digits, - and _ only. */
+export function targetName({ name }: Pick<Plan, 'name'>): string {
+  return name.replaceAll(/[^\w-]/g, '_');
+}
+
+function packagesName(plan: ContainerPlan): string {
+  return `${createHash('sha256').update(packagesScript(plan)).digest('hex').slice(0, 16)}.sh`;
+}
+
+/** Installs what the plan's builder has and refuses anything else: other packages could give other bytes. */
+function packagesScript(plan: ContainerPlan): string {
+  const needs = { libraries: plan.libraries, requires: plan.requires };
+  const managers = packageManagers.map((manager) => {
+    const install = installProgram(needs, manager).split('\n');
+    const list = `${manager.query.map(quote).join(' ')} 2>/dev/null`;
+    return [
+      `if command -v ${manager.probe} >/dev/null; then`,
+      `  list() { ${list}; }`,
+      `  install() {\n${install.map((line) => `    ${line}`).join('\n')}\n  }`,
+      'fi',
+    ].join('\n');
+  });
+  return `${[
+    '#!/bin/sh',
+    '# The packages of the plan in a builder image: those, and no other versions.',
+    'set -eu',
+    'export LC_ALL=C',
+    'list() { :; }',
+    'install() { :; }',
+    ...managers,
+    'same() {',
+    "  found=$(list | grep -E '^[^ ]+ [^ ]+$' | sort | sha256sum) || found=",
+    '  compiler=$(${CC:-cc} --version 2>/dev/null) || compiler=',
+    '  compiler=$(printf \'%s\\n\' "$compiler" | sed -n 1p)',
+    `  [ "\${found%% *}" = ${plan.builder.image.packages} ] && [ "$compiler" = ${quote(plan.builder.compiler ?? '')} ]`,
+    '}',
+    'if same; then exit 0; fi',
+    'install',
+    'if same; then exit 0; fi',
+    'echo "The builder image is not the one the plan was made with: packages $found, compiler $compiler." >&2',
+    'echo "Plan again (make-runtime bake), or pin the distribution to the snapshot of the plan." >&2',
+    'exit 1',
+  ].join('\n')}\n`;
+}
+
+const clean = 'env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+// COPY and not --mount, so that each stage is cached by the files it reads and nothing else. No `# syntax` line: it
+// would be fetched from a registry, and RUN --network is part of every BuildKit since 0.9.
+const dockerfile = `# Written by \`make-runtime bake\`: do not edit. One plan -> layer.zip, in the stages of make-runtime itself.
+ARG BUILDER
+ARG NODE=${defaultNode}
+
+# The only stage with network: packages, in the versions of the plan.
+FROM \${BUILDER} AS packages
+USER 0:0
+WORKDIR /make-runtime
+ARG PACKAGES
+COPY packages/\${PACKAGES} packages.sh
+RUN ["/bin/sh", "/make-runtime/packages.sh"]
+
+FROM packages AS compile
+ARG SOURCE
+ARG SOURCE_SHA256
+ARG PLAN
+COPY sources/\${SOURCE} source
+RUN --network=none echo "\${SOURCE_SHA256}  /make-runtime/source" | sha256sum -c -
+COPY plans/\${PLAN}/compile.sh compile.sh
+RUN --network=none mkdir -p work out && cd work && \\
+    ${clean} HOME=/tmp SOURCE=/make-runtime/source WORK=/make-runtime/work OUT=/make-runtime/out JOBS="$(nproc)" \\
+    /bin/sh /make-runtime/compile.sh && rm -rf /make-runtime/work
+
+FROM compile AS link
+ARG PLAN
+COPY make-runtime/bootstrap-src bootstrap
+COPY plans/\${PLAN}/link.sh link.sh
+RUN --network=none mkdir -p work linked && cd work && \\
+    ${clean} HOME=/tmp BOOTSTRAP=/make-runtime/bootstrap EMBED=/make-runtime/out/embed \\
+    PREFIX=/make-runtime/out/root/opt/lang WORK=/make-runtime/work OUT=/make-runtime/linked \\
+    /bin/sh /make-runtime/link.sh
+# For the SBOM, uncompressed: images of Node have tar, but no xz.
+ARG SOURCE
+RUN --network=none case "\${SOURCE}" in *.xz) xz -dc source ;; *) gzip -dc source ;; esac > source.tar
+
+# Packaging is the same on every machine: it runs where the builder runs fastest.
+FROM --platform=$BUILDPLATFORM \${NODE} AS package
+WORKDIR /make-runtime
+COPY make-runtime .
+ARG PLAN
+COPY plans/\${PLAN}/plan.json plan.json
+COPY --from=link /make-runtime/out compiled
+COPY --from=link /make-runtime/linked/executable executable
+COPY --from=link /make-runtime/source.tar source.tar
+RUN --network=none ["node", "dist/cli.js", "pack", "--plan", "plan.json", "--compiled", "compiled", "--executable", "executable", "--source", "source.tar", "--output", "/result"]
+
+FROM scratch
+COPY --from=package /result/ /
+`;

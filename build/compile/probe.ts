@@ -1,0 +1,256 @@
+// What a build machine has, asked by one small program that runs on the host and in a builder image alike: system,
+// compiler, tools, static archives, headers, packages. Knows what the answers mean; not where the program runs.
+import { createHash } from 'node:crypto';
+import { isAbsolute } from 'node:path';
+import { MakeRuntimeError } from '../lib/errors.ts';
+import type { Library, Requirement } from '../recipe/model.ts';
+import { quote } from './script.ts';
+
+export interface PackageManager {
+  readonly name: 'apt' | 'dnf';
+  readonly install: readonly string[];
+  /** Fetches the list of packages; nothing for dnf, which does so by itself. */
+  readonly refresh?: readonly string[];
+  /** Prints every installed package, one "name version" a line. */
+  readonly query: readonly string[];
+  /** What provides a compiler, make and the archive tools. */
+  readonly toolchain: readonly string[];
+}
+
+export const packageManagers: readonly (PackageManager & { readonly probe: string })[] = [
+  {
+    name: 'apt',
+    probe: 'apt-get',
+    refresh: ['apt-get', 'update', '-q'],
+    install: ['apt-get', 'install', '-y', '--no-install-recommends'],
+    query: ['dpkg-query', '-W', '-f', `\${Package} \${Version}\\n`],
+    toolchain: ['gcc', 'libc6-dev', 'make', 'xz-utils'],
+  },
+  {
+    name: 'dnf',
+    probe: 'dnf',
+    install: ['dnf', 'install', '-y'],
+    query: ['rpm', '-qa', '--qf', '%{NAME} %{VERSION}-%{RELEASE}\\n'],
+    toolchain: ['gcc', 'make', 'xz', 'tar', 'findutils', 'diffutils'],
+  },
+];
+
+const tools = ['make', 'tar', 'xz', 'ar', 'ld', 'objcopy'];
+
+/** What a build will ask of the machine. */
+export interface Needs {
+  readonly libraries: readonly Library[];
+  readonly requires: readonly Requirement[];
+}
+
+export interface Missing {
+  readonly kind: 'tool' | 'header' | 'archive' | 'requirement';
+  /** "cc", "openssl/ssl.h", "libssl.a" */
+  readonly name: string;
+  /** Stdlib modules that cannot be built without it; empty for a tool. */
+  readonly modules: readonly string[];
+  /** The package that provides it with this machine's package manager, when known. */
+  readonly packages: readonly string[];
+  readonly reason?: string;
+}
+
+export interface Probe {
+  readonly system: string;
+  /** First line of `cc --version`, or null when there is none. */
+  readonly compiler: string | null;
+  /** Installed versions of the packages that provide the static archives, by package name. */
+  readonly packages: Readonly<Record<string, string>>;
+  /** sha256 over every installed package and its version: two machines with the same one have the same packages. */
+  readonly packagesDigest: string;
+  readonly packageManager: PackageManager | undefined;
+  readonly missing: readonly Missing[];
+}
+
+/**
+ * The probe as text for /bin/sh. Looks without changing anything; needs nothing but the shell itself, because what it
+ * looks for may not be there. Every answer is a line "::<key>" and the lines below it.
+ */
+export function probeProgram({ libraries, requires }: Needs, cc: string): string {
+  const compiler = quote(cc);
+  const headers = libraries.flatMap(({ header, name }) => [
+    `#if !__has_include(<${header}>)`,
+    `missing:${name}`,
+    '#endif',
+  ]);
+  const archives = libraries.flatMap((library) => library.archives);
+  return `${[
+    'export LC_ALL=C',
+    '# Announces a key and shows what a command prints, when it can be run and succeeds.',
+    'show() { key=$1; shift; if text=$("$@" 2>&1 </dev/null); then printf \'::%s\\n%s\\n\' "$key" "$text"; fi; }',
+    'show system eval ". /etc/os-release && printf %s \\"\\$PRETTY_NAME\\""',
+    `show cc ${compiler} --version`,
+    ...tools.map((tool) => `show 'tool ${tool}' ${tool} --version`),
+    ...packageManagers.map(({ name, probe, query }) => {
+      const list = `printf '::packages ${name}\\n'; ${query.map(quote).join(' ')} 2>/dev/null </dev/null`;
+      return `if command -v ${probe} >/dev/null; then ${list}; fi`;
+    }),
+    ...archives.map((archive) => `show 'archive ${archive}' ${compiler} -print-file-name=${archive}`),
+    ...requires.flatMap((requirement) =>
+      requirementCommands(requirement).map(
+        (command, index) => `show 'requirement ${requirement.tool} ${index}' ${command}`,
+      ),
+    ),
+    '# One run of the preprocessor answers for every header.',
+    "printf '::headers\\n'",
+    `${compiler} -E -P -x c - 2>/dev/null <<'HEADERS'`,
+    ...headers,
+    'HEADERS',
+    'exit 0',
+  ].join('\n')}\n`;
+}
+
+/** Reads what the probe printed. */
+export function readProbe(output: string, { libraries, requires }: Needs, cc: string): Probe {
+  const answers = new Map<string, readonly string[]>();
+  for (const block of output.split(/^::/m).slice(1)) {
+    const [key = '', ...lines] = block.replace(/\n$/, '').split('\n');
+    answers.set(key, lines);
+  }
+  const first = (key: string): string | undefined => answers.get(key)?.find((line) => line.trim() !== '');
+  const packageManager = packageManagers.find(({ name }) => answers.has(`packages ${name}`));
+  const list = (answers.get(`packages ${packageManager?.name}`) ?? []).filter((line) => /^[^ ]+ [^ ]+$/.test(line));
+  const installed = Object.fromEntries(list.map((line) => line.split(' ') as [string, string]));
+  const packageOf = (library: Library): string[] => (packageManager ? [library.packages[packageManager.name]] : []);
+  const toolchain = packageManager?.toolchain ?? [];
+  const compiler = first('cc') ?? null;
+  const missing: Missing[] = tools
+    .filter((name) => first(`tool ${name}`) === undefined)
+    .map((name) => ({ kind: 'tool', name, modules: [], packages: toolchain }));
+  if (compiler === null) {
+    missing.unshift({ kind: 'tool', name: cc, modules: [], packages: toolchain });
+    // Without a compiler to ask, what the package manager does not list as installed is taken to be missing.
+    for (const library of packageManager ? libraries : []) {
+      const { header: name, modules } = library;
+      const packages = packageOf(library);
+      if (packages.some((one) => installed[one] === undefined))
+        missing.push({ kind: 'header', name, modules, packages });
+    }
+  } else {
+    const lacking = new Set(answers.get('headers') ?? []);
+    for (const library of libraries) {
+      const { modules } = library;
+      const packages = packageOf(library);
+      if (lacking.has(`missing:${library.name}`))
+        missing.push({ kind: 'header', name: library.header, modules, packages });
+    }
+    for (const library of libraries) {
+      for (const name of library.archives) {
+        // A full path when the linker would find the file, and the bare name when not.
+        if (isAbsolute(first(`archive ${name}`) ?? '')) continue;
+        missing.push({ kind: 'archive', name, modules: library.modules, packages: packageOf(library) });
+      }
+    }
+  }
+  for (const requirement of requires) {
+    const texts = requirementCommands(requirement).map((_, index) =>
+      (answers.get(`requirement ${requirement.tool} ${index}`) ?? []).join('\n'),
+    );
+    if (!satisfied(requirement, texts)) missing.push(missingRequirement(requirement, packageManager));
+  }
+  const wanted = packageManager ? libraries.flatMap(packageOf) : [];
+  return {
+    system: first('system') ?? `${process.platform} ${process.arch}`,
+    compiler,
+    packages: Object.fromEntries(
+      [...new Set(wanted)].sort().flatMap((name) => (installed[name] === undefined ? [] : [[name, installed[name]]])),
+    ),
+    // As `list | sort | sha256sum` gives it in the C locale: bake checks it with those.
+    packagesDigest: createHash('sha256')
+      .update(
+        list
+          .sort()
+          .map((line) => `${line}\n`)
+          .join(''),
+      )
+      .digest('hex'),
+    packageManager,
+    missing,
+  };
+}
+
+// Tools/jit looks for `clang` on PATH first, then for `clang-18` (Tools/jit/_llvm.py).
+function requirementCommands({ tool, version }: Requirement): readonly string[] {
+  if (tool === 'python') {
+    return [`python3 -c 'import sys; print(sys.version_info >= (${version.replace('.', ', ')}))'`];
+  }
+  return ['clang', 'llvm-readobj'].flatMap((name) => [`${name} --version`, `${name}-${version} --version`]);
+}
+
+function satisfied({ tool, version }: Requirement, texts: readonly string[]): boolean {
+  if (tool === 'python') return texts[0]?.trim() === 'True';
+  const right = texts.map((text) => new RegExp(`version ${version}\\.`).test(text));
+  return (right[0] === true || right[1] === true) && (right[2] === true || right[3] === true);
+}
+
+/** The packages that bring a requirement: names in Debian and Ubuntu, and in Amazon Linux 2023 (cpython-builds notes). */
+function requirementPackages({ tool, version }: Requirement, manager: PackageManager['name']): readonly string[] {
+  if (tool === 'python') return manager === 'apt' ? ['python3'] : ['python3.12'];
+  return manager === 'apt' ? [`clang-${version}`, `llvm-${version}`] : [`clang${version}`, `llvm${version}`];
+}
+
+function missingRequirement(requirement: Requirement, manager: PackageManager | undefined): Missing {
+  const { tool, version, reason } = requirement;
+  const name = tool === 'llvm' ? `LLVM ${version} (clang and llvm-readobj)` : `Python ${version} or newer (python3)`;
+  const packages = manager ? requirementPackages(requirement, manager.name) : [];
+  return { kind: 'requirement', name, modules: [], packages, reason };
+}
+
+/** Every package a build needs with one package manager: the toolchain, the libraries, the requirements. */
+export function packagesFor({ libraries, requires }: Needs, manager: PackageManager): readonly string[] {
+  const names = [
+    ...manager.toolchain,
+    ...libraries.map(({ packages }) => packages[manager.name]),
+    ...requires.flatMap((requirement) => requirementPackages(requirement, manager.name)),
+  ];
+  return [...new Set(names)].sort();
+}
+
+/**
+ * Throws COMPILER_MISSING, HEADER_MISSING or LLVM_MISSING, naming everything that is missing and what cures it.
+ * @param where "on this machine", "in the builder image debian:12"
+ * @param cure what to do instead of running the package manager, where that is not the user's to run
+ */
+export function requireComplete(probe: Probe, where = 'on this machine', cure?: string): void {
+  if (probe.missing.length === 0) return;
+  const install = installCommand(probe);
+  const remedy =
+    cure ??
+    (install
+      ? `Run: ${install.join(' ')}`
+      : 'Install a C compiler, make and the development files named above with your package manager.');
+  const lacking = probe.missing.filter(({ kind }) => kind === 'tool');
+  if (lacking.length > 0) {
+    const names = lacking.map(({ name }) => name).join(', ');
+    throw new MakeRuntimeError('COMPILER_MISSING', `Compiling CPython needs ${names}, not found ${where}.`, { remedy });
+  }
+  const required = probe.missing.filter(({ kind }) => kind === 'requirement');
+  if (required.length > 0) {
+    const names = required.map(({ name }) => name).join(' and ');
+    throw new MakeRuntimeError('LLVM_MISSING', `Building the JIT needs ${names}, not found ${where}.`, {
+      remedy:
+        'apt-get install clang-18 llvm-18 python3 (Debian 13), dnf install clang18 llvm18 python3.12 (Amazon Linux).',
+      detail: required.map(({ reason }) => reason).join('\n'),
+    });
+  }
+  throw new MakeRuntimeError(
+    'HEADER_MISSING',
+    `Compiling CPython needs ${probe.missing.map(({ name }) => name).join(', ')}, not found ${where}.`,
+    {
+      remedy,
+      detail: probe.missing
+        .map(({ name, modules }) => `${name}: without it there is no ${modules.join(', ')}`)
+        .join('\n'),
+    },
+  );
+}
+
+/** The one command that installs everything missing, or undefined when the package manager is not known. */
+export function installCommand(probe: Probe): readonly string[] | undefined {
+  const packages = [...new Set(probe.missing.flatMap((missing) => missing.packages))];
+  return probe.packageManager && packages.length > 0 ? [...probe.packageManager.install, ...packages] : undefined;
+}
