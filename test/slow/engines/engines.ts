@@ -104,7 +104,11 @@ export async function importFolder(
   options: string[] = [],
 ): Promise<void> {
   const tar = `${root}.tar`;
-  await execa('tar', ['-C', root, '--sort=name', '-cf', tar, '.']);
+  // The same image whenever it is made, as far as packages are the same: no dates, no logs.
+  const excluded = ['./var/log/*', './var/cache/ldconfig/*', './etc/machine-id', './dev/*'].map(
+    (path) => `--exclude=${path}`,
+  );
+  await execa('tar', ['-C', root, '--sort=name', '--mtime=@0', ...excluded, '-cf', tar, '.']);
   for (const engine of engines.names) await execa(engine, ['import', ...options, tar, name], { env: engines.env });
   await execa('rm', [tar]);
 }
