@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { compile } from './compile/compile.ts';
 import { chooseEngine, type EngineChoice, engineFor } from './compile/container-engine.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
+import type { Gap } from './compile/requirement.ts';
 import type { Context } from './lib/context.ts';
 import { MakeRuntimeError } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
@@ -43,6 +44,12 @@ export interface PlanRequest {
   readonly withHeaders?: boolean;
 }
 
+export interface Survey {
+  readonly plan: Plan;
+  /** What the builder does not have of the plan's `requires`. */
+  readonly gaps: readonly Gap[];
+}
+
 export interface Built {
   readonly plan: Plan;
   readonly layer: Layer;
@@ -52,7 +59,12 @@ export interface Built {
 
 /** What a request means on this machine, before anything is done about it. */
 export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<Plan> {
-  if (request.recipe.endsWith('.json')) return obeyable(await readPlan(request.recipe), ctx);
+  return (await surveyPlan(request, ctx)).plan;
+}
+
+/** The same, with what the builder lacks for it; of a plan from a file, nobody has looked. */
+export async function surveyPlan(request: PlanRequest, ctx: Context): Promise<Survey> {
+  if (request.recipe.endsWith('.json')) return { plan: await obeyable(await readPlan(request.recipe), ctx), gaps: [] };
   const named = parseRecipeName(request.recipe, await recipeNames(ctx.packageDir));
   const recipe = await loadRecipe(named.reference, ctx.packageDir);
   const version = request.python ?? named.version;
@@ -60,11 +72,11 @@ export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<P
   const arch = parseArch(request.arch ?? process.arch);
   const lock = await readLock(ctx.packageDir);
   const engine = await chooseEngine(request, arch, lock, ctx);
-  const { builder } = await engine.look({
+  const { builder, gaps } = await engine.look({
     libraries: librariesFor(recipe.python, []),
     requires: requirements(recipe.python, flavor),
   });
-  return plan(
+  const resolved = plan(
     recipe,
     {
       flavor,
@@ -77,6 +89,7 @@ export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<P
     builder,
     await bootstrapDigest(ctx.packageDir),
   );
+  return { plan: resolved, gaps };
 }
 
 /** A plan from a file, which only the code it was made with can obey. */

@@ -10,6 +10,7 @@ import { askContainer, failed, imageAfter, platforms } from './container.ts';
 import { type ContainerEngine, engineFault, lastLines } from './container-cli.ts';
 import { diagnose } from './diagnose.ts';
 import { type Needs, type PackageManager, type Probe, packagesFor, probeProgram, readProbe } from './probe.ts';
+import { unobtainableRequirements } from './requirement.ts';
 import { quote } from './script.ts';
 
 export interface PreparedBuilder {
@@ -61,8 +62,8 @@ export async function prepareBuilder(
   };
   if (prepared) return at(prepared.id);
   const bare = await at(base.id);
-  const { packageManager, missing } = bare.probe;
-  if (missing.length === 0 || !packageManager) return bare;
+  const { packageManager, missing, gaps } = bare.probe;
+  if (missing.length + gaps.length === 0 || !packageManager) return bare;
   const running = preparing.get(tag) ?? install(engine, base.id, arch, needs, packageManager, tag, reference, ctx);
   preparing.set(tag, running);
   try {
@@ -131,6 +132,8 @@ async function install(
   if (status === 0) return;
   const fault = engineFault(engine.cli, `${stderr}\n${tail.join('\n')}`);
   if (fault) throw fault;
+  const unobtainable = unobtainableRequirements(tail.join('\n'), needs.requires, reference);
+  if (unobtainable) throw unobtainable;
   throw diagnose(
     {
       what: `Installing packages in the builder image ${reference}`,

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import type { Library, Requirement } from '../recipe/model.ts';
+import { type Gap, gapOf, missingRequirements, requirementCommands } from './requirement.ts';
 import { quote } from './script.ts';
 
 export interface PackageManager {
@@ -44,14 +45,13 @@ export interface Needs {
 }
 
 export interface Missing {
-  readonly kind: 'tool' | 'header' | 'archive' | 'requirement';
+  readonly kind: 'tool' | 'header' | 'archive';
   /** "cc", "openssl/ssl.h", "libssl.a" */
   readonly name: string;
   /** Stdlib modules that cannot be built without it; empty for a tool. */
   readonly modules: readonly string[];
   /** The package that provides it with this machine's package manager, when known. */
   readonly packages: readonly string[];
-  readonly reason?: string;
 }
 
 export interface Probe {
@@ -64,6 +64,8 @@ export interface Probe {
   readonly packagesDigest: string;
   readonly packageManager: PackageManager | undefined;
   readonly missing: readonly Missing[];
+  /** Requirements that are not met. */
+  readonly gaps: readonly Gap[];
 }
 
 /**
@@ -146,12 +148,12 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
       }
     }
   }
-  for (const requirement of requires) {
+  const gaps = requires.flatMap((requirement) => {
     const texts = requirementCommands(requirement).map((_, index) =>
-      (answers.get(`requirement ${requirement.tool} ${index}`) ?? []).join('\n'),
+      answers.get(`requirement ${requirement.tool} ${index}`)?.join('\n'),
     );
-    if (!satisfied(requirement, texts)) missing.push(missingRequirement(requirement, packageManager));
-  }
+    return gapOf(requirement, texts) ?? [];
+  });
   const wanted = packageManager ? libraries.flatMap(packageOf) : [];
   return {
     system: first('system') ?? `${process.platform} ${process.arch}`,
@@ -170,34 +172,8 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
       .digest('hex'),
     packageManager,
     missing,
+    gaps,
   };
-}
-
-// Tools/jit looks for `clang` on PATH first, then for `clang-18` (Tools/jit/_llvm.py).
-function requirementCommands({ tool, version }: Requirement): readonly string[] {
-  if (tool === 'python') {
-    return [`python3 -c 'import sys; print(sys.version_info >= (${version.replace('.', ', ')}))'`];
-  }
-  return ['clang', 'llvm-readobj'].flatMap((name) => [`${name} --version`, `${name}-${version} --version`]);
-}
-
-function satisfied({ tool, version }: Requirement, texts: readonly string[]): boolean {
-  if (tool === 'python') return texts[0]?.trim() === 'True';
-  const right = texts.map((text) => new RegExp(`version ${version}\\.`).test(text));
-  return (right[0] === true || right[1] === true) && (right[2] === true || right[3] === true);
-}
-
-/** The packages that bring a requirement: names in Debian and Ubuntu, and in Amazon Linux 2023 (cpython-builds notes). */
-function requirementPackages({ tool, version }: Requirement, manager: PackageManager['name']): readonly string[] {
-  if (tool === 'python') return manager === 'apt' ? ['python3'] : ['python3.12'];
-  return manager === 'apt' ? [`clang-${version}`, `llvm-${version}`] : [`clang${version}`, `llvm${version}`];
-}
-
-function missingRequirement(requirement: Requirement, manager: PackageManager | undefined): Missing {
-  const { tool, version, reason } = requirement;
-  const name = tool === 'llvm' ? `LLVM ${version} (clang and llvm-readobj)` : `Python ${version} or newer (python3)`;
-  const packages = manager ? requirementPackages(requirement, manager.name) : [];
-  return { kind: 'requirement', name, modules: [], packages, reason };
 }
 
 /** Every package a build needs with one package manager: the toolchain, the libraries, the requirements. */
@@ -205,7 +181,7 @@ export function packagesFor({ libraries, requires }: Needs, manager: PackageMana
   const names = [
     ...manager.toolchain,
     ...libraries.map(({ packages }) => packages[manager.name]),
-    ...requires.flatMap((requirement) => requirementPackages(requirement, manager.name)),
+    ...requires.flatMap(({ packages }) => packages[manager.name].names),
   ];
   return [...new Set(names)].sort();
 }
@@ -216,7 +192,7 @@ export function packagesFor({ libraries, requires }: Needs, manager: PackageMana
  * @param cure what to do instead of running the package manager, where that is not the user's to run
  */
 export function requireComplete(probe: Probe, where = 'on this machine', cure?: string): void {
-  if (probe.missing.length === 0) return;
+  if (probe.missing.length + probe.gaps.length === 0) return;
   const install = installCommand(probe);
   const remedy =
     cure ??
@@ -228,15 +204,7 @@ export function requireComplete(probe: Probe, where = 'on this machine', cure?: 
     const names = lacking.map(({ name }) => name).join(', ');
     throw new MakeRuntimeError('COMPILER_MISSING', `Compiling CPython needs ${names}, not found ${where}.`, { remedy });
   }
-  const required = probe.missing.filter(({ kind }) => kind === 'requirement');
-  if (required.length > 0) {
-    const names = required.map(({ name }) => name).join(' and ');
-    throw new MakeRuntimeError('LLVM_MISSING', `Building the JIT needs ${names}, not found ${where}.`, {
-      remedy:
-        'apt-get install clang-18 llvm-18 python3 (Debian 13), dnf install clang18 llvm18 python3.12 (Amazon Linux).',
-      detail: required.map(({ reason }) => reason).join('\n'),
-    });
-  }
+  if (probe.gaps.length > 0) throw missingRequirements(probe.gaps, where);
   throw new MakeRuntimeError(
     'HEADER_MISSING',
     `Compiling CPython needs ${probe.missing.map(({ name }) => name).join(', ')}, not found ${where}.`,
@@ -251,6 +219,8 @@ export function requireComplete(probe: Probe, where = 'on this machine', cure?: 
 
 /** The one command that installs everything missing, or undefined when the package manager is not known. */
 export function installCommand(probe: Probe): readonly string[] | undefined {
-  const packages = [...new Set(probe.missing.flatMap((missing) => missing.packages))];
-  return probe.packageManager && packages.length > 0 ? [...probe.packageManager.install, ...packages] : undefined;
+  const { missing, gaps, packageManager: manager } = probe;
+  const tools = manager ? gaps.flatMap(({ requirement }) => requirement.packages[manager.name].names) : [];
+  const packages = [...new Set([...missing.flatMap((one) => one.packages), ...tools])];
+  return manager && packages.length > 0 ? [...manager.install, ...packages] : undefined;
 }

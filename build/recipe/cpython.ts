@@ -4,6 +4,7 @@
 // Sources: configure.ac, Makefile.pre.in and Tools/jit/README.md of the versions named; "Configure Python" in the
 // 3.15 documentation; PEP 703/779 (free-threading), PEP 744 (JIT), PEP 768 (remote debugging), PEP 831 (frame pointers);
 // python-build-standalone's cpython-unix/build-cpython.sh and its measurements.
+import { jitTools } from './jit-tools.ts';
 import type { Arch, Flavor, Library, Reasoned, Requirement, StaticModules } from './model.ts';
 import { setupLocal } from './setup-local.ts';
 
@@ -218,16 +219,7 @@ export function linkerFlags(
 /** Tools needed beside a C compiler and make. */
 export function requirements(minor: Minor, flavor: Flavor): readonly Requirement[] {
   const llvm = cpython[minor].llvm;
-  if (flavor !== 'jit' || llvm === undefined) return [];
-  return [
-    {
-      tool: 'llvm',
-      version: llvm,
-      exact: true,
-      reason: `Tools/jit of CPython ${minor} accepts clang and llvm-readobj of LLVM ${llvm} only; not needed at run time.`,
-    },
-    { tool: 'python', version: '3.11', exact: false, reason: 'Tools/jit runs on the builder and needs Python 3.11.' },
-  ];
+  return flavor === 'jit' && llvm !== undefined ? jitTools(minor, llvm) : [];
 }
 
 /** How extension modules get into the executable. */

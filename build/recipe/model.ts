@@ -100,6 +100,22 @@ export interface Requirement {
   readonly version: string;
   readonly exact: boolean;
   readonly reason: string;
+  readonly packages: RequirementPackages;
+}
+
+/** What brings a tool, by package manager. */
+export interface RequirementPackages {
+  readonly apt: PackageNames & {
+    /** An image of the distribution that has them. */
+    readonly image?: string;
+  };
+  readonly dnf: PackageNames;
+}
+
+export interface PackageNames {
+  readonly names: readonly string[];
+  /** The releases that are known to have them: "Debian 13"; absent when none is. */
+  readonly releases?: string;
 }
 
 /** How the extension modules become part of the executable. */
