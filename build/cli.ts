@@ -7,7 +7,7 @@ import pc from 'picocolors';
 import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/edge.ts';
 import { describeFailure } from './cli/failure.ts';
 import { exitStatus } from './lib/errors.ts';
-import { architectures, flavors, profiles } from './recipe/model.ts';
+import { architectures, flavors, libraryOrigins, profiles, prunePresets } from './recipe/model.ts';
 import { imageFormats } from './registry/formats.ts';
 
 const abort = new AbortController();
@@ -57,7 +57,19 @@ const planOptions = (command: Command): Command =>
   command
     .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
     .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
-    .addOption(new Option('--profile <profile>', 'fast: no PGO, for trying things').choices(profiles).default('fast'))
+    .addOption(
+      new Option('--profile <profile>', 'fast: for trying things; release: PGO, LTO and pinned libraries')
+        .choices(profiles)
+        .default('fast'),
+    )
+    .addOption(
+      new Option(
+        '--libraries <origin>',
+        "C libraries: pinned source, or the builder's own (default: by profile)",
+      ).choices(libraryOrigins),
+    )
+    .addOption(new Option('--prune <preset>', 'leave out more than the recipe does').choices(prunePresets))
+    .option('--profile-data <file>', 'the profile.tar of an earlier release build, instead of training again')
     .addOption(
       new Option('--engine <engine>', 'where commands run: auto, host, container, docker, podman, finch, nerdctl')
         .default('auto')

@@ -1,9 +1,13 @@
 // The whole story on one screen: recipe -> plan -> sources -> build -> tree -> artifact -> verdict.
 // Each stage is a function in a room of its own; this file only says in which order, and reports what it did.
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { compile } from './compile/compile.ts';
+import { compile, type Inputs, train } from './compile/compile.ts';
 import { chooseEngine, type EngineChoice, engineFor } from './compile/container-engine.ts';
+import type { Engine } from './compile/engine.ts';
+import { compileLibraries } from './compile/libraries.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
+import { profileDigest, requireProfile } from './compile/profile.ts';
 import type { Gap } from './compile/requirement.ts';
 import type { Context } from './lib/context.ts';
 import { MakeRuntimeError } from './lib/errors.ts';
@@ -11,19 +15,27 @@ import { writeWhole } from './lib/folder.ts';
 import { langFolder } from './package/layout.ts';
 import { type Layer, packageLayer } from './package/package.ts';
 import { stableJson } from './recipe/canonical.ts';
-import { requirements } from './recipe/cpython.ts';
-import { librariesFor } from './recipe/libraries.ts';
 import { loadRecipe, recipeNames } from './recipe/load.ts';
 import type { Plan } from './recipe/model.ts';
 import { parseRecipeName } from './recipe/name.ts';
-import { chooseFlavor, deflate, parseArch, parseProfile, plan } from './recipe/plan.ts';
+import {
+  type Choice,
+  chooseFlavor,
+  deflate,
+  needs,
+  parseArch,
+  parseLibraries,
+  parseProfile,
+  parsePrune,
+  plan,
+} from './recipe/plan.ts';
 import { readPlan } from './recipe/plan-file.ts';
 import { takeInventory, toolVersion } from './sbom/inventory.ts';
 import { findWheels } from './sbom/wheels.ts';
 import { type Statements, writeStatements } from './sbom/write.ts';
 import { digestFile } from './source/cache.ts';
 import { readLock } from './source/lock.ts';
-import { fetchPlanSource } from './source/obtain.ts';
+import { fetchLibrarySources, fetchPlanSource } from './source/obtain.ts';
 import { stages } from './stages.ts';
 import { prune } from './tree/prune.ts';
 import { emptyTree, fileAt, makeTree, mergeTrees, readTree } from './tree/tree.ts';
@@ -42,6 +54,16 @@ export interface PlanRequest {
   readonly builder?: string;
   readonly python?: string;
   readonly withHeaders?: boolean;
+  readonly libraries?: string;
+  readonly prune?: string;
+  /** Path of a stored profile: the profile.tar of an earlier release build. */
+  readonly profileData?: string;
+}
+
+/** What a build takes beside the plan. */
+export interface BuildChoice extends EngineChoice {
+  /** The stored profile whose hash the plan has. */
+  readonly profileData?: string | undefined;
 }
 
 export interface Survey {
@@ -72,24 +94,19 @@ export async function surveyPlan(request: PlanRequest, ctx: Context): Promise<Su
   const arch = parseArch(request.arch ?? process.arch);
   const lock = await readLock(ctx.packageDir);
   const engine = await chooseEngine(request, arch, lock, ctx);
-  const { builder, gaps } = await engine.look({
-    libraries: librariesFor(recipe.python, []),
-    requires: requirements(recipe.python, flavor),
-  });
-  const resolved = plan(
-    recipe,
-    {
-      flavor,
-      arch,
-      profile: parseProfile(request.profile ?? 'fast'),
-      ...(version === undefined ? {} : { version }),
-      withHeaders: request.withHeaders ?? false,
-    },
-    lock,
-    builder,
-    await bootstrapDigest(ctx.packageDir),
-  );
-  return { plan: resolved, gaps };
+  const choice: Choice = {
+    flavor,
+    arch,
+    profile: parseProfile(request.profile ?? 'fast'),
+    ...(version === undefined ? {} : { version }),
+    withHeaders: request.withHeaders ?? false,
+    ...(request.libraries === undefined ? {} : { libraries: parseLibraries(request.libraries) }),
+    ...(request.prune === undefined ? {} : { prune: parsePrune(request.prune) }),
+    training: (await digestFile(trainingProgram(ctx), ctx.signal)).sha256,
+    ...(request.profileData === undefined ? {} : { profileData: await profileDigest(request.profileData, ctx.signal) }),
+  };
+  const { builder, gaps } = await engine.look(needs(recipe, choice, lock));
+  return { plan: plan(recipe, choice, lock, builder, await bootstrapDigest(ctx.packageDir)), gaps };
 }
 
 /** A plan from a file, which only the code it was made with can obey. */
@@ -102,14 +119,10 @@ async function obeyable(read: Plan, ctx: Context): Promise<Plan> {
 
 /**
  * Obeys a plan: `<output>/<plan name>/` gets layer.zip, what is stated about it, and plan.json.
- * @param choice which container engine runs a plan for containers; the first that answers when absent
+ * @param choice which container engine runs a plan for containers (the first that answers when absent), and files that
+ *   the plan knows by their hash
  */
-export async function buildRuntime(
-  plan: Plan,
-  output: string,
-  ctx: Context,
-  choice: EngineChoice = {},
-): Promise<Built> {
+export async function buildRuntime(plan: Plan, output: string, ctx: Context, choice: BuildChoice = {}): Promise<Built> {
   const outDir = join(resolve(output), plan.name);
   const stage = stages(ctx);
   const engine = engineFor(plan, choice, ctx);
@@ -117,8 +130,12 @@ export async function buildRuntime(
   const source = await stage('sources', `CPython ${plan.python.version} source`, () =>
     fetchPlanSource(plan, lock, ctx),
   );
+  const inputs = { source, libraries: await libraries(plan, engine, ctx) };
+  const profile = await profileOf(plan, inputs, choice.profileData, engine, ctx);
+  // Kept beside the artifact: training again would count differently, and so give other bytes.
+  if (profile !== undefined) await writeWhole(join(outDir, 'profile.tar'), await readFile(profile));
   const build = await stage('compile', `compile ${plan.python.executable} (${plan.flavor})`, () =>
-    compile(plan, source, ctx, engine),
+    compile(plan, { ...inputs, profile }, ctx, engine),
   );
   const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx, engine));
   const parts = { ...build, executable: executable.path, source };
@@ -170,4 +187,36 @@ export async function packageRuntime(
   });
   await writeWhole(join(outDir, 'plan.json'), stableJson(plan));
   return { layer, statements };
+}
+
+/** The folder of the plan's pinned libraries; undefined when all of them are the machine's own. */
+async function libraries(plan: Plan, engine: Engine, ctx: Context): Promise<string | undefined> {
+  if (!plan.libraries.some(({ origin }) => origin === 'source')) return undefined;
+  const stage = stages(ctx);
+  const sources = await stage('sources', 'library sources', () => fetchLibrarySources(plan, ctx));
+  const compiled = await stage('libraries', 'compile C libraries', () => compileLibraries(plan, sources, ctx, engine));
+  return compiled.path;
+}
+
+/** The profile that the compiler goes by: the one given, or one from the training; undefined for plans without. */
+async function profileOf(
+  plan: Plan,
+  inputs: Inputs,
+  given: string | undefined,
+  engine: Engine,
+  ctx: Context,
+): Promise<string | undefined> {
+  if (!plan.profiling) return undefined;
+  if (given !== undefined || plan.profiling.data !== undefined) {
+    return requireProfile(given, plan.profiling.data, ctx.signal);
+  }
+  const stage = stages(ctx);
+  const trained = await stage('train', 'train the optimiser', () =>
+    train(plan, inputs, trainingProgram(ctx), ctx, engine),
+  );
+  return trained.path;
+}
+
+function trainingProgram(ctx: Context): string {
+  return join(ctx.packageDir, 'recipes', 'training', 'function.py');
 }

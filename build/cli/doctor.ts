@@ -8,9 +8,9 @@ import { andList } from '../compile/requirement.ts';
 import { probeSandbox } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
 import { isMakeRuntimeError } from '../lib/errors.ts';
-import { resolvePlan } from '../pipeline.ts';
+import { resolvePlan, surveyPlan } from '../pipeline.ts';
 import { minorsWith, requirements } from '../recipe/cpython.ts';
-import { toolName, whereToGet } from '../recipe/jit-tools.ts';
+import { toolName, whereToGet } from '../recipe/tools.ts';
 import { readLock } from '../source/lock.ts';
 import type { Edge } from './edge.ts';
 
@@ -29,7 +29,7 @@ export async function doctor(edge: Edge): Promise<void> {
   const findings: Finding[] = [
     node(),
     ...compiler(probe),
-    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), engines(edge), jit(edge)])).flat(),
+    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), engines(edge), release(edge), jit(edge)])).flat(),
   ];
   if (edge.json) {
     edge.print(JSON.stringify(findings));
@@ -150,6 +150,16 @@ async function engines({ ctx }: Edge): Promise<Finding[]> {
         }
       : { topic: 'builder', state: 'ok', message: pinned },
   ];
+}
+
+/** What the release profile needs beside the compiler: tools that its libraries' own build systems call. */
+async function release({ ctx }: Edge): Promise<Finding> {
+  const topic = 'release';
+  const { plan, gaps } = await surveyPlan({ recipe: '3.14', profile: 'release', engine: 'host' }, ctx);
+  if (gaps.length === 0)
+    return { topic, state: 'ok', message: 'the release profile can be built: pinned libraries, PGO, LTO' };
+  const fix = whereToGet(plan.requires);
+  return { topic, state: 'optional', message: `the release profile lacks ${andList(gaps)}`, fix };
 }
 
 /** Whether each version's JIT could be built here: the requirements of its plan. */

@@ -21,6 +21,16 @@ export function requireContainerPlan(plan: Plan): asserts plan is ContainerPlan 
       remedy: 'Use `make-runtime build` for this recipe, or give the packages a layer of their own.',
     });
   }
+  // The stages of its libraries and of its training are not in the Dockerfile yet.
+  if (plan.profiling || plan.libraries.some(({ origin }) => origin === 'source')) {
+    throw new MakeRuntimeError(
+      'USAGE',
+      `Plan ${plan.name} has libraries from source or a profile; bake does neither.`,
+      {
+        remedy: 'Build it with `make-runtime build`, or bake it with `--profile fast --libraries system`.',
+      },
+    );
+  }
   if (plan.builder.engine === 'container') return;
   throw new MakeRuntimeError('USAGE', `Plan ${plan.name} is for the host engine; bake needs a builder image.`, {
     remedy: 'Plan it with a container engine: --engine container, --builder <image>.',

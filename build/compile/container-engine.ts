@@ -14,7 +14,7 @@ import {
   openContainerEngine,
 } from './container-cli.ts';
 import { type Engine, type EngineName, engineNamed, hostEngine, requireNative } from './engine.ts';
-import { type Needs, requireComplete } from './probe.ts';
+import { type Needs, needsOf, requireComplete } from './probe.ts';
 
 export interface EngineChoice {
   /** As a user types it; `auto` when absent. */
@@ -96,7 +96,7 @@ function containerEngine(open: () => Promise<ContainerEngine>, reference: string
   };
   let obeyed: Promise<PreparedBuilder> | undefined;
   const obey = (plan: Plan): Promise<PreparedBuilder> => {
-    obeyed ??= prepare({ libraries: plan.libraries, requires: plan.requires }).then((one) => {
+    obeyed ??= prepare(needsOf(plan)).then((one) => {
       requireComplete(one.probe, `in the builder image ${reference}`, incomplete(reference));
       requireSame(plan.builder, one.builder);
       return one;

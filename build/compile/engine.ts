@@ -7,7 +7,7 @@ import { MakeRuntimeError } from '../lib/errors.ts';
 import type { Arch, Builder, Plan } from '../recipe/model.ts';
 import { containerClis } from './container-cli.ts';
 import { probeHost } from './host.ts';
-import { type Needs, type Probe, requireComplete } from './probe.ts';
+import { type Needs, needsOf, type Probe, requireComplete } from './probe.ts';
 import { runLogged } from './process.ts';
 
 /** `auto`: a container engine that answers when the builder image is known, else the host. `container`: the first that answers. */
@@ -51,7 +51,10 @@ export interface Engine {
 export function hostEngine(ctx: Pick<Context, 'env'>): Engine {
   return {
     look: ({ libraries, requires }) => probeHost(libraries, ctx.env, requires),
-    require: async (plan) => requireComplete(await probeHost(plan.libraries, ctx.env, plan.requires)),
+    require: async (plan) => {
+      const { libraries, requires } = needsOf(plan);
+      requireComplete(await probeHost(libraries, ctx.env, requires));
+    },
     run: (run) => runOnHost(run, ctx.env),
   };
 }

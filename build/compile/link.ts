@@ -9,7 +9,7 @@ import type { Build } from './compile.ts';
 import { contentOnce } from './content.ts';
 import { diagnose } from './diagnose.ts';
 import { type Engine, hostEngine } from './engine.ts';
-import { flagWords, quote } from './script.ts';
+import { flagWords, isLto, quote } from './script.ts';
 
 export interface Executable {
   readonly path: string;
@@ -84,7 +84,7 @@ export function linkScript(plan: Plan): string {
     'ln -s "$EMBED" embed',
     `CFLAGS=${quote(`-O2 -DNDEBUG ${flagWords(plan.cflags)}`)}`,
     '# -s: symbols of the final executable are only needed for debugging, and are a third of its size.',
-    `LDFLAGS=${quote(`-Lembed/lib ${flagWords(plan.ldflags)} -s -Wl,-export-dynamic`)}`,
+    `LDFLAGS=${quote(`${lto(plan)}-Lembed/lib ${flagWords(plan.ldflags)} -s -Wl,-export-dynamic`)}`,
     '# What the interpreter itself is linked with comes last.',
     `LIBS=${quote(libs.join(' '))}" $(cat embed/libs)"`,
     `PYTHON="$PREFIX/bin/${python}"`,
@@ -92,6 +92,12 @@ export function linkScript(plan: Plan): string {
     'INCLUDES=-Iembed/include OUT=executable WORK=objects sh "$BOOTSTRAP/build.sh"',
     'mv executable "$OUT/executable"',
   ].join('\n')}\n`;
+}
+
+/** Code is generated at the link then, so the link needs the compiler's flags; `auto`: on as many cores as there are. */
+function lto(plan: Plan): string {
+  if (!plan.cflags.some(({ value }) => isLto(value))) return '';
+  return `${flagWords(plan.cflags)} -flto=auto -fuse-linker-plugin `;
 }
 
 /**

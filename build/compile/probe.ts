@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
 import { MakeRuntimeError } from '../lib/errors.ts';
-import type { Library, Requirement } from '../recipe/model.ts';
+import type { Library, Plan, Requirement } from '../recipe/model.ts';
 import { type Gap, gapOf, missingRequirements, requirementCommands } from './requirement.ts';
 import { quote } from './script.ts';
 
@@ -42,6 +42,11 @@ const tools = ['make', 'tar', 'xz', 'ar', 'ld', 'objcopy'];
 export interface Needs {
   readonly libraries: readonly Library[];
   readonly requires: readonly Requirement[];
+}
+
+/** What a plan asks of the machine: libraries from pinned source are none of its affair. */
+export function needsOf({ libraries, requires }: Pick<Plan, 'libraries' | 'requires'>): Needs {
+  return { libraries: libraries.filter(({ origin }) => origin === 'system'), requires };
 }
 
 export interface Missing {

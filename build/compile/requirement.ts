@@ -1,8 +1,8 @@
-// What a build needs beside a C compiler and make (the JIT's LLVM and Python): how a machine is asked for it, what the
+// What a build needs beside a C compiler and make (the JIT's LLVM and Python, the libraries' perl): how a machine is asked for it, what the
 // answers mean, and the error when it is not there. Knows nothing of where the questions are run.
 import { MakeRuntimeError } from '../lib/errors.ts';
-import { toolName, whereToGet } from '../recipe/jit-tools.ts';
 import type { Requirement } from '../recipe/model.ts';
+import { toolName, whereToGet } from '../recipe/tools.ts';
 import { newEnough, pythonNames } from './script.ts';
 
 /** A requirement that a machine does not meet. */
@@ -17,6 +17,7 @@ const llvmTools = ['clang', 'llvm-readobj'] as const;
 /** Commands whose outputs `gapOf` reads, in its order. Words for a shell. */
 export function requirementCommands({ tool, version }: Requirement): readonly string[] {
   if (tool === 'python') return pythonNames.map((name) => `${name} -c '${newEnough(version)}'`);
+  if (tool !== 'llvm') return [`${tool} --version`];
   // Tools/jit looks for `clang` on PATH first, then for `clang-18` (Tools/jit/_llvm.py).
   return llvmTools.flatMap((name) => [`${name} --version`, `${name}-${version} --version`]);
 }
@@ -24,7 +25,7 @@ export function requirementCommands({ tool, version }: Requirement): readonly st
 /** @param answers what each command printed; undefined for one that could not be run or failed */
 export function gapOf(requirement: Requirement, answers: readonly (string | undefined)[]): Gap | undefined {
   const { tool, version } = requirement;
-  if (tool === 'python') {
+  if (tool !== 'llvm') {
     return answers.some((answer) => answer !== undefined) ? undefined : { requirement, name: toolName(requirement) };
   }
   const lacking = llvmTools.flatMap((name, index) => {
@@ -36,10 +37,15 @@ export function gapOf(requirement: Requirement, answers: readonly (string | unde
   return lacking.length === 0 ? undefined : { requirement, name: `${toolName(requirement)} (${lacking.join(', ')})` };
 }
 
-/** LLVM_MISSING for every gap at once. @param where "on this machine", "in the builder image debian:12" */
+/**
+ * LLVM_MISSING, or COMPILER_MISSING where only tools of the C libraries are lacking, for every gap at once.
+ * @param where "on this machine", "in the builder image debian:12"
+ */
 export function missingRequirements(gaps: readonly Gap[], where: string): MakeRuntimeError {
   const requires = gaps.map(({ requirement }) => requirement);
-  return new MakeRuntimeError('LLVM_MISSING', `Building the JIT needs ${andList(gaps)}, not found ${where}.`, {
+  const jit = requires.some(({ tool }) => tool === 'llvm' || tool === 'python');
+  const sentence = `${jit ? 'Building the JIT' : 'Compiling the C libraries'} needs ${andList(gaps)}, not found ${where}.`;
+  return new MakeRuntimeError(jit ? 'LLVM_MISSING' : 'COMPILER_MISSING', sentence, {
     remedy: `${whereToGet(requires)}.`,
     detail: requires.map(({ reason }) => reason).join('\n'),
   });

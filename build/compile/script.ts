@@ -3,16 +3,22 @@
 // keyed by, what the tests snapshot, and what a container engine will run unchanged.
 //
 // The program expects in its environment: SOURCE (verified tarball), WORK (empty scratch folder), OUT (empty result
-// folder), JOBS (make -j). It announces each step with a line "::step <name>".
+// folder), JOBS (make -j); where the plan has libraries from source, LIBRARIES (their folder); where it has profiling,
+// PROFILE (a tar of .gcda files), or TRAINING (the program to run) for the training build. It announces each step with
+// a line "::step <name>".
 import { prefix } from '../recipe/cpython.ts';
 import type { Plan, Reasoned } from '../recipe/model.ts';
 
 /** Names the steps announced by the program, for progress and for errors. */
 export const scriptSteps: Readonly<Record<string, string>> = {
   unpack: 'unpacking the source',
+  library: 'compiling a library',
+  archive: 'collecting its archives',
   libraries: 'collecting static libraries',
   configure: 'configuring',
   compile: 'compiling',
+  instrument: 'compiling with counters',
+  train: 'running the training program',
   install: 'installing',
   embed: 'collecting what linking needs',
   bytecode: 'compiling bytecode',
@@ -23,25 +29,12 @@ export function compileScript(plan: Plan): string {
   const plain = `python${plan.python.minor}`;
   return `${[
     header(plan),
-    step('unpack', [
-      'mkdir -p "$WORK/src" "$WORK/build" "$WORK/lib" "$OUT/root"',
-      'ln -s "$OUT/root" "$WORK/root"',
-      'tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1',
-    ]),
-    step('libraries', collectLibraries(plan)),
-    step('configure', [
-      // Relative paths, here and below, keep the scratch folder's name out of the binary (__FILE__, VPATH), and let it
-      // have a space, which CPython's Makefile does not quote.
-      'cd "$WORK/build"',
-      ...findPython(plan),
-      configureCommand(plan),
-      ...staticModules(plan),
-    ]),
+    ...sourcesAndConfigure(plan),
     step('compile', [
-      '# _NODIST flags reach the interpreter and its extension modules, not what users compile against it later; given',
-      '# to make and not to configure because only there they also reach the tools that freeze the first modules.',
-      `export CFLAGS_NODIST="${flagWords(plan.cflags)}"`,
-      `export LDFLAGS_NODIST="-L../lib ${flagWords(plan.ldflags)}"`,
+      ...(plan.profiling
+        ? ['# The counters of the training, beside the objects they belong to.', 'tar -xf "$PROFILE"']
+        : []),
+      ...exportFlags(plan, plan.profiling?.use ?? []),
       'make -j"$JOBS"',
     ]),
     step('install', [
@@ -57,10 +50,90 @@ export function compileScript(plan: Plan): string {
       `grep -rlIF -e "$WORK" "../root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done`,
       '# unchecked-hash: never reads or hashes the source at import (PEP 552). One process, because parallel',
       '# compilation changes reference flags in the marshalled code (https://github.com/python/cpython/issues/129724).',
-      `"../root${prefix}/bin/${python}" -I -B -m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
+      `"../root${prefix}/bin/${python}" -I -B ${bytecode(plan)}-m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
       `  -s "../root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"`,
     ]),
   ].join('\n\n')}\n`;
+}
+
+/**
+ * The program that finds out which paths matter: compiles an instrumented interpreter, lets it run the training program
+ * and leaves OUT/profile.tar. Not linked with -flto, because counters are placed before link-time optimisation.
+ */
+export function trainingScript(plan: Plan): string {
+  const { profiling } = plan;
+  if (!profiling) throw new TypeError(`${plan.name} has no profile to train`);
+  const instrumented = { ...plan, cflags: plan.cflags.filter(({ value }) => !isLto(value)) };
+  return `${[
+    header(plan),
+    ...sourcesAndConfigure(plan),
+    step('instrument', [
+      ...exportFlags(instrumented, profiling.generate),
+      '# "platform" is the interpreter and what it needs to find its library in the source tree.',
+      'make -j"$JOBS" platform',
+    ]),
+    step('train', [
+      '# What the build itself ran (freezing modules) is not what functions do.',
+      "find . -name '*.gcda' -delete",
+      '# Not -B: from the second time on modules come from .pyc files, as they do on Lambda.',
+      `./python -E -s "$TRAINING" ${profiling.arguments.map(quote).join(' ')}`,
+      "find . -name '*.gcda' | sort > counters",
+      'tar --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$OUT/profile.tar" -T counters',
+    ]),
+  ].join('\n\n')}\n`;
+}
+
+function sourcesAndConfigure(plan: Plan): readonly string[] {
+  return [
+    step('unpack', [
+      'mkdir -p "$WORK/src" "$WORK/build" "$WORK/lib" "$OUT/root"',
+      'ln -s "$OUT/root" "$WORK/root"',
+      'tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1',
+    ]),
+    step('libraries', collectLibraries(plan)),
+    step('configure', [
+      // Relative paths, here and below, keep the scratch folder's name out of the binary (__FILE__, VPATH), and let it
+      // have a space, which CPython's Makefile does not quote.
+      'cd "$WORK/build"',
+      ...findPython(plan),
+      ...(fromSource(plan) ? configureForSource(plan) : [configureCommand(plan)]),
+      ...staticModules(plan),
+    ]),
+  ];
+}
+
+function configureForSource(plan: Plan): readonly string[] {
+  return [
+    '# Searched before the system, and unlike -I and -L not recorded for what users compile later.',
+    'export CPATH=../include LIBRARY_PATH=../lib',
+    '# The programs that configure tries out are linked with libraries that are not position-independent; what users',
+    '# link later is not to be told so.',
+    `LDFLAGS=-no-pie ${configureCommand(plan)}`,
+    `sed -i -e 's/^\\(CONFIGURE_LDFLAGS=\\).*/\\1/' -e "s/ 'LDFLAGS=-no-pie'//" Makefile.pre Makefile`,
+    '# With one date, or make would make the one from the other again.',
+    'touch -r Makefile Makefile.pre Modules/config.c Makefile',
+  ];
+}
+
+function exportFlags(plan: Pick<Plan, 'cflags' | 'ldflags'>, profile: readonly Reasoned[]): readonly string[] {
+  const lto = plan.cflags.some(({ value }) => isLto(value));
+  const instrument = profile.filter(({ value }) => value === '-fprofile-generate');
+  return [
+    '# _NODIST flags reach the interpreter and its extension modules, not what users compile against it later; given',
+    '# to make and not to configure because only there they also reach the tools that freeze the first modules.',
+    `export CFLAGS_NODIST="${flagWords([...plan.cflags, ...profile])}"`,
+    ...(lto ? ['# -fno-lto: only the final link, around the bootstrap, optimises the whole.'] : []),
+    `export LDFLAGS_NODIST="-L../lib ${flagWords([...plan.ldflags, ...instrument])}${lto ? ' -fno-lto' : ''}"`,
+  ];
+}
+
+/** True for a compiler flag that asks for link-time optimisation. */
+export function isLto(flag: string): boolean {
+  return /(^| )-flto\b/.test(flag);
+}
+
+function fromSource(plan: Plan): boolean {
+  return plan.libraries.some(({ origin }) => origin === 'source');
 }
 
 function header(plan: Plan): string {
@@ -68,23 +141,32 @@ function header(plan: Plan): string {
     '#!/bin/sh',
     `# CPython ${plan.python.version} (${plan.flavor}, ${plan.arch}, ${plan.profile}); generated from the plan, do not edit.`,
     'set -eu',
-    '# Everything that could make two builds differ is pinned here.',
-    `export SOURCE_DATE_EPOCH=${plan.epoch} LC_ALL=C TZ=UTC PYTHONHASHSEED=0`,
-    'unset PYTHONHOME PYTHONPATH PYTHONSTARTUP CFLAGS CPPFLAGS LDFLAGS LIBS MAKEFLAGS MFLAGS',
-    'umask 022',
-    'step() { printf \'::step %s\\n\' "$1"; }',
+    ...pinnedEnvironment(plan.epoch),
   ].join('\n');
 }
 
-function step(name: string, lines: readonly string[]): string {
+/** The beginning of every build program: what would otherwise differ from machine to machine. */
+export function pinnedEnvironment(epoch: number): readonly string[] {
+  return [
+    '# Everything that could make two builds differ is pinned here.',
+    `export SOURCE_DATE_EPOCH=${epoch} LC_ALL=C TZ=UTC PYTHONHASHSEED=0`,
+    'unset PYTHONHOME PYTHONPATH PYTHONSTARTUP CFLAGS CPPFLAGS LDFLAGS LIBS MAKEFLAGS MFLAGS',
+    'umask 022',
+    'step() { printf \'::step %s\\n\' "$1"; }',
+  ];
+}
+
+/** One announced step of a build program. */
+export function step(name: string, lines: readonly string[]): string {
   return [`step ${name}`, ...lines].join('\n');
 }
 
 // The first -L folder holds nothing but .a files, so that "-lssl" finds the static archive whatever the version of
-// CPython's build system. Pinned libraries built from source will fill the same folder.
+// CPython's build system.
 function collectLibraries(plan: Plan): string[] {
   return [
-    ...plan.libraries.flatMap((library) =>
+    ...(fromSource(plan) ? ['cp "$LIBRARIES"/lib/*.a "$WORK/lib/"', 'cp -R "$LIBRARIES/include" "$WORK/include"'] : []),
+    ...systemOnes(plan).flatMap((library) =>
       library.archives.map(
         (archive) => `cp -L "$(\${CC:-cc} -print-file-name=${archive})" "$WORK/lib/${archive}"   # ${library.name}`,
       ),
@@ -94,6 +176,10 @@ function collectLibraries(plan: Plan): string[] {
     '  [ ! -e "$archive" ] || objcopy -R .eh_frame -R .rela.eh_frame "$archive"',
     'done',
   ];
+}
+
+function systemOnes(plan: Plan): Plan['libraries'] {
+  return plan.libraries.filter(({ origin }) => origin === 'system');
 }
 
 function configureCommand(plan: Plan): string {
@@ -143,12 +229,17 @@ function embed(plan: Plan): string[] {
     `cp -R "../root${prefix}/include/${python}" "$OUT/embed/include"`,
     "# Licences of everything that ends up in the executable; CPython's own is lib/python3.Y/LICENSE.txt.",
     'cp ../src/Doc/license.rst "$OUT/embed/notices/cpython-incorporated.rst"',
-    ...plan.libraries.map(
+    ...(fromSource(plan) ? ['cp "$LIBRARIES"/notices/* "$OUT/embed/notices/"'] : []),
+    ...systemOnes(plan).map(
       (library) =>
         `cp -L /usr/share/doc/${library.packages.apt}/copyright "$OUT/embed/notices/${library.name}.txt" 2>/dev/null || ` +
         `printf '%s\\n' ${quote(`${library.name}: ${library.licence}`)} > "$OUT/embed/notices/${library.name}.txt"`,
     ),
   ];
+}
+
+function bytecode({ bytecode = [] }: Plan): string {
+  return bytecode.length === 0 ? '' : `${flagWords(bytecode)} `;
 }
 
 /** Flags as one string of words. */

@@ -4,9 +4,19 @@
 // Sources: configure.ac, Makefile.pre.in and Tools/jit/README.md of the versions named; "Configure Python" in the
 // 3.15 documentation; PEP 703/779 (free-threading), PEP 744 (JIT), PEP 768 (remote debugging), PEP 831 (frame pointers);
 // python-build-standalone's cpython-unix/build-cpython.sh and its measurements.
-import { jitTools } from './jit-tools.ts';
-import type { Arch, Flavor, Library, Reasoned, Requirement, StaticModules } from './model.ts';
+import type {
+  Arch,
+  Flavor,
+  Library,
+  LibraryOrigin,
+  Profile,
+  Profiling,
+  Reasoned,
+  Requirement,
+  StaticModules,
+} from './model.ts';
 import { setupLocal } from './setup-local.ts';
+import { jitTools } from './tools.ts';
 
 export const minors = ['3.10', '3.11', '3.12', '3.13', '3.14', '3.15'] as const;
 export type Minor = (typeof minors)[number];
@@ -54,7 +64,12 @@ export function minorsWith(flavor: Flavor): readonly Minor[] {
 /** The prefix every build is configured for. The tree is relocatable afterwards; this is where a layer mounts it. */
 export const prefix = '/opt/lang';
 
-type Rule = Reasoned & Applies;
+type Rule = Reasoned &
+  Applies & {
+    /** Only where the C libraries come from there. */
+    readonly libraries?: LibraryOrigin;
+    readonly profile?: Profile;
+  };
 
 const configureRules: readonly Rule[] = [
   {
@@ -93,8 +108,26 @@ const configureRules: readonly Rule[] = [
     reason: 'Whether the builder has pkg-config must not change the result; plain -l flags find the static archives.',
   },
   {
+    value: '--with-openssl=..',
+    libraries: 'source',
+    reason: 'The folder above the one it is built in: headers and archives of the pinned libraries, and nothing else.',
+  },
+  {
+    value: 'LIBSQLITE3_LIBS=-lsqlite3 -lm',
+    since: '3.11',
+    libraries: 'source',
+    reason: "SQLite's mathematical functions need libm, which a static archive cannot say.",
+  },
+  {
+    value: '--with-system-libmpdec',
+    since: '3.13',
+    libraries: 'source',
+    reason: 'The pinned mpdecimal, not the older copy in the source tree (gh-115119).',
+  },
+  {
     value: '--without-system-libmpdec',
     since: '3.13',
+    libraries: 'system',
     reason: 'decimal uses the copy in the source tree; from 3.13 on configure would prefer the system one (gh-115119).',
   },
   {
@@ -131,14 +164,18 @@ const configureRules: readonly Rule[] = [
 /**
  * The arguments of ./configure in order.
  * @param withoutModules names of extension modules that are not built
+ * @param libraries where the C libraries come from
  */
 export function configureArguments(
   minor: Minor,
   flavor: Flavor,
   arch: Arch,
   withoutModules: readonly string[],
+  libraries: LibraryOrigin,
 ): readonly Reasoned[] {
-  const rules = configureRules.filter((rule) => applies(rule, minor, flavor, arch)).map(reasoned);
+  const rules = configureRules
+    .filter((rule) => applies(rule, minor, flavor, arch) && (rule.libraries ?? libraries) === libraries)
+    .map(reasoned);
   // PY_STDLIB_MOD() in configure.ac leaves a module alone whose cache variable says n/a. It exists since 3.11; 3.10
   // (and setup.py in 3.11) goes by the *disabled* list of Setup.local instead.
   if (minor === '3.10') return rules;
@@ -154,7 +191,19 @@ export function configureArguments(
 const cflagRules: readonly Rule[] = [
   {
     value: '-O2',
+    profile: 'fast',
     reason: 'A quarter of a megabyte less to load than -O3; the release profile is where speed is measured and bought.',
+  },
+  {
+    value: '-O2',
+    profile: 'release',
+    reason: 'With a profile the compiler unrolls and inlines where it pays; -O3 would do it everywhere.',
+  },
+  {
+    value: '-flto -ffat-lto-objects',
+    profile: 'release',
+    reason:
+      'The bootstrap, interpreter and extension modules are optimised as one program. Fat: the programs that the build itself runs are linked the short way.',
   },
   {
     value: '-fno-asynchronous-unwind-tables -fno-unwind-tables',
@@ -185,8 +234,10 @@ const cflagRules: readonly Rule[] = [
 ];
 
 /** Compiler flags, in order. One entry may hold several words that belong together. */
-export function compilerFlags(minor: Minor, flavor: Flavor, arch: Arch): readonly Reasoned[] {
-  return cflagRules.filter((rule) => applies(rule, minor, flavor, arch)).map(reasoned);
+export function compilerFlags(minor: Minor, flavor: Flavor, arch: Arch, profile: Profile): readonly Reasoned[] {
+  return cflagRules
+    .filter((rule) => applies(rule, minor, flavor, arch) && (rule.profile ?? profile) === profile)
+    .map(reasoned);
 }
 
 const ldflagRules: readonly Rule[] = [
@@ -197,6 +248,11 @@ const ldflagRules: readonly Rule[] = [
     value: '-Wl,-z,noexecstack',
     reason: 'Hardening: an assembler file without a note must not make the stack executable.',
   },
+  {
+    value: '-Wl,--gc-sections',
+    libraries: 'source',
+    reason: 'What nothing in the pinned libraries refers to is left out, function by function.',
+  },
 ];
 
 /** Linker flags, in order. */
@@ -206,7 +262,10 @@ export function linkerFlags(
   arch: Arch,
   libraries: readonly Library[],
 ): readonly Reasoned[] {
-  const rules = ldflagRules.filter((rule) => applies(rule, minor, flavor, arch)).map(reasoned);
+  const origin = libraries.some(({ origin }) => origin === 'source') ? 'source' : 'system';
+  const rules = ldflagRules
+    .filter((rule) => applies(rule, minor, flavor, arch) && (rule.libraries ?? origin) === origin)
+    .map(reasoned);
   return [
     ...rules,
     ...libraries.map(({ archives }) => ({
@@ -220,6 +279,44 @@ export function linkerFlags(
 export function requirements(minor: Minor, flavor: Flavor): readonly Requirement[] {
   const llvm = cpython[minor].llvm;
   return flavor === 'jit' && llvm !== undefined ? jitTools(minor, llvm) : [];
+}
+
+/** How the release profile trains the compiler. */
+export function profiling(training: string, data: string | undefined): Profiling {
+  return {
+    training,
+    arguments: ['40'],
+    reason:
+      'Imports, JSON, HTTP, signing, XML, logging, SQL, asyncio: what functions do (recipes/training/function.py). What it never runs is optimised for size.',
+    ...(data === undefined ? {} : { data }),
+    generate: [
+      { value: '-fprofile-generate', reason: 'Counts how often each path is taken.' },
+      {
+        value: '-fprofile-update=prefer-atomic',
+        reason: 'Threads that count at once would corrupt the counters (gh-145801).',
+      },
+    ],
+    use: [
+      { value: '-fprofile-use', reason: 'Hot paths are inlined and laid out in order, cold ones are made small.' },
+      { value: '-fprofile-correction', reason: 'Counters of several threads may not add up exactly.' },
+      { value: '-Wno-missing-profile', reason: 'Files that the training never ran have none.' },
+    ],
+  };
+}
+
+const bytecodeRules: readonly Rule[] = [
+  {
+    value: '-X no_debug_ranges',
+    since: '3.11',
+    profile: 'release',
+    reason:
+      "The standard library's .pyc files are a fifth smaller in the zip. Its lines in a traceback lack the ^^^^ marks; a function's own keep them.",
+  },
+];
+
+/** Options for compiling the standard library's .pyc files. */
+export function bytecodeOptions(minor: Minor, profile: Profile): readonly Reasoned[] {
+  return bytecodeRules.filter((rule) => applies(rule, minor) && (rule.profile ?? profile) === profile).map(reasoned);
 }
 
 /** How extension modules get into the executable. */

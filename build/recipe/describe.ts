@@ -1,7 +1,7 @@
 // A plan as a person reads it: every choice with its reason, within 100 columns. Says nothing that is not in the plan.
-import { toolName, whereToGet } from './jit-tools.ts';
-import type { Plan, Reasoned } from './model.ts';
-import { steps } from './steps.ts';
+import type { Library, Plan, Reasoned } from './model.ts';
+import { stepsOf } from './steps.ts';
+import { toolName, whereToGet } from './tools.ts';
 
 const columns = 100;
 
@@ -39,13 +39,11 @@ export function describe(plan: Plan): string {
     ...section('Extension modules', reasonedLines(plan.staticModules.mechanism, plan.staticModules.reason)),
     ...section(
       'Libraries, linked statically',
-      plan.libraries.flatMap((library) =>
-        reasonedLines(
-          library.name,
-          `${library.archives.join(' ')} of the builder (${printPackage(plan, library.packages)}), ${library.licence}. ${library.reason}`,
-        ),
-      ),
+      plan.libraries.flatMap((library) => describeLibrary(library, plan)),
     ),
+    ...section('How the libraries are compiled', libraryFlags(plan.libraries)),
+    ...section('Profile-guided optimisation', describeProfiling(plan)),
+    ...section('Bytecode', reasoned(plan.bytecode ?? [])),
     ...section('Symbols bound to an older glibc', symbols(plan)),
     ...section('Modules left out', reasoned(plan.withoutModules)),
     ...section(
@@ -63,9 +61,48 @@ export function describe(plan: Plan): string {
     ),
     ...section(
       'Steps',
-      steps.flatMap(({ name, does }, index) => reasonedLines(`${index + 1} ${name}`, does, 14)),
+      stepsOf(plan).flatMap(({ name, does }, index) => reasonedLines(`${index + 1} ${name}`, does, 14)),
     ),
   ].join('\n');
+}
+
+function describeLibrary(library: Library, plan: Plan): readonly string[] {
+  const { source, archives, licence, reason } = library;
+  const where = source
+    ? `from source, ${source.file}, sha256 ${source.sha256.slice(0, 16)}`
+    : `of the builder (${printPackage(plan, library.packages)})`;
+  return reasonedLines(
+    source ? `${library.name} ${source.version}` : library.name,
+    `${archives.join(' ')} ${where}, ${licence}. ${reason}`,
+  );
+}
+
+/** Choices that several libraries share are said once. */
+function libraryFlags(libraries: readonly Library[]): readonly string[] {
+  const users = new Map<string, { entry: Reasoned; names: string[] }>();
+  for (const { name, build } of libraries) {
+    for (const entry of build ? [...build.cflags, ...collapse(build.options)] : []) {
+      const key = `${entry.value} ${entry.reason}`;
+      const known = users.get(key) ?? { entry, names: [] };
+      users.set(key, { entry, names: [...known.names, name] });
+    }
+  }
+  const built = libraries.filter(({ build }) => build).length;
+  return [...users.values()].flatMap(({ entry, names }) =>
+    reasonedWords(entry.value, `${names.length === built ? 'all' : names.join(', ')}: ${entry.reason}`),
+  );
+}
+
+function describeProfiling({ profiling }: Plan): readonly string[] {
+  if (!profiling) return [];
+  const { data, training, reason, generate, use } = profiling;
+  return [
+    ...(data === undefined
+      ? reasonedLines(`training ${training.slice(0, 16)}`, reason)
+      : reasonedLines(`profile ${data.slice(0, 16)}`, 'A stored profile takes the place of the training.')),
+    ...(data === undefined ? reasoned(generate) : []),
+    ...reasoned(use),
+  ];
 }
 
 function image({ builder }: Plan): readonly (readonly [string, string])[] {
@@ -122,6 +159,12 @@ function reasonedLines(value: string, reason: string, column = 30): readonly str
   const last = values.at(-1) ?? '';
   if (values.length === 1 && last.length <= column - 4) return hang(`  ${last.padEnd(column - 2)}`, reason);
   return [...values.map((one) => `  ${one}`), ...hang(' '.repeat(column), reason)];
+}
+
+/** As reasonedLines(), for choices of many words. */
+function reasonedWords(value: string, reason: string): readonly string[] {
+  if (!value.includes('\n')) return reasonedLines(value, reason);
+  return [...hang('  ', value), ...hang(' '.repeat(30), reason)];
 }
 
 /** Wraps words after a lead; following lines are indented to where the words start. */

@@ -1,14 +1,22 @@
 // The C libraries that the standard library needs and CPython does not bring along, linked statically.
-// Each is the build machine's own archive for now; sources pinned by us take their place in the release profile.
+// Each is either the build machine's own archive or compiled from pinned source (library-builds.ts).
 // Knows nothing of recipes.
+import { MakeRuntimeError } from '../lib/errors.ts';
 import { type Applies, applies, type Minor } from './cpython.ts';
-import type { Library } from './model.ts';
+import { libraryBuilds } from './library-builds.ts';
+import type { Arch, Library, LibraryOrigin, Lock, Requirement } from './model.ts';
+
+type Known = Omit<Library, 'origin' | 'source' | 'build'> &
+  Applies & {
+    readonly only?: LibraryOrigin;
+    /** Why this implementation is pinned and not another. */
+    readonly whyThisOne?: string;
+  };
 
 // Link order: a library stands before what it needs itself (libssl before libcrypto).
-const libraries: readonly (Library & Applies)[] = [
+const libraries: readonly Known[] = [
   {
     name: 'openssl',
-    origin: 'system',
     archives: ['libssl.a', 'libcrypto.a'],
     header: 'openssl/ssl.h',
     modules: ['_ssl', '_hashlib'],
@@ -18,7 +26,6 @@ const libraries: readonly (Library & Applies)[] = [
   },
   {
     name: 'sqlite',
-    origin: 'system',
     archives: ['libsqlite3.a'],
     header: 'sqlite3.h',
     modules: ['_sqlite3'],
@@ -28,7 +35,6 @@ const libraries: readonly (Library & Applies)[] = [
   },
   {
     name: 'libffi',
-    origin: 'system',
     archives: ['libffi.a'],
     header: 'ffi.h',
     modules: ['_ctypes'],
@@ -38,7 +44,6 @@ const libraries: readonly (Library & Applies)[] = [
   },
   {
     name: 'bzip2',
-    origin: 'system',
     archives: ['libbz2.a'],
     header: 'bzlib.h',
     modules: ['_bz2'],
@@ -48,7 +53,6 @@ const libraries: readonly (Library & Applies)[] = [
   },
   {
     name: 'xz',
-    origin: 'system',
     archives: ['liblzma.a'],
     header: 'lzma.h',
     modules: ['_lzma'],
@@ -59,7 +63,6 @@ const libraries: readonly (Library & Applies)[] = [
   {
     name: 'zstd',
     since: '3.14',
-    origin: 'system',
     archives: ['libzstd.a'],
     header: 'zstd.h',
     modules: ['_zstd'],
@@ -68,8 +71,18 @@ const libraries: readonly (Library & Applies)[] = [
     reason: 'For compression.zstd, new in 3.14 (PEP 784).',
   },
   {
+    name: 'mpdecimal',
+    since: '3.13',
+    only: 'source',
+    archives: ['libmpdec.a'],
+    header: 'mpdecimal.h',
+    modules: ['_decimal'],
+    packages: { apt: 'libmpdec-dev', dnf: 'mpdecimal-devel' },
+    licence: 'BSD-2-Clause',
+    reason: "For decimal. The copy in CPython's source tree is 2.5.1, and leaves with 3.16 (gh-115119).",
+  },
+  {
     name: 'util-linux',
-    origin: 'system',
     archives: ['libuuid.a'],
     header: 'uuid/uuid.h',
     modules: ['_uuid'],
@@ -79,20 +92,100 @@ const libraries: readonly (Library & Applies)[] = [
   },
   {
     name: 'zlib',
-    origin: 'system',
     archives: ['libz.a'],
     header: 'zlib.h',
     modules: ['zlib', 'binascii'],
     packages: { apt: 'zlib1g-dev', dnf: 'zlib-static' },
     licence: 'Zlib',
     reason: 'For zlib, gzip, zipfile and a faster binascii.crc32.',
+    whyThisOne: 'zlib and not zlib-ng, whose compressed bytes differ: caches, ETags and tests compare them.',
   },
 ];
 
-/** The libraries one version needs, in link order, without those whose every module is left out. */
+/**
+ * The build machine's libraries that one version needs, in link order, without those whose every module is left out.
+ */
 export function librariesFor(minor: Minor, withoutModules: readonly string[]): readonly Library[] {
+  return needed(minor, withoutModules, 'system').map((library) => {
+    const { name, ...more } = known(library);
+    return { name, origin: 'system', ...more };
+  });
+}
+
+/**
+ * The same from pinned source, the newest pin of each.
+ * @throws LOCK_INVALID when one has no pin
+ */
+export function sourceLibraries(
+  minor: Minor,
+  withoutModules: readonly string[],
+  arch: Arch,
+  lock: Lock,
+): readonly Library[] {
+  const builds = libraryBuilds(arch);
+  return needed(minor, withoutModules, 'source').map((library) => {
+    const source = lock.sources.findLast(({ name }) => name === library.name);
+    const build = builds[library.name];
+    if (!source || !build) {
+      throw new MakeRuntimeError('LOCK_INVALID', `The lock file pins no release of ${library.name}.`, {
+        remedy: 'Restore recipes/sources.lock.json from git, or use `--libraries system`.',
+      });
+    }
+    const reason = [library.reason, library.whyThisOne].filter(Boolean).join(' ');
+    const { name, ...more } = known(library);
+    return { name, origin: 'source', ...more, reason, source, build };
+  });
+}
+
+/** What compiling the libraries needs beside a C compiler and make. */
+export function libraryRequirements(libraries: readonly Library[]): readonly Requirement[] {
+  const has = (name: string) => libraries.some((library) => library.name === name && library.origin === 'source');
+  return [
+    ...(has('openssl')
+      ? [
+          {
+            tool: 'perl',
+            version: '5.10',
+            exact: false,
+            reason: "OpenSSL's Configure is written in it.",
+            packages: {
+              apt: { names: ['perl'], releases: 'Debian 12 and later' },
+              dnf: { names: ['perl-core'], releases: 'Amazon Linux 2023' },
+            },
+          } as const,
+        ]
+      : []),
+    ...(has('libffi')
+      ? [
+          {
+            tool: 'autoreconf',
+            version: '2.68',
+            exact: false,
+            reason: "Debian's archive of libffi, the second mirror, has no configure script; upstream's has.",
+            packages: {
+              apt: { names: ['autoconf', 'automake', 'libtool'], releases: 'Debian 12 and later' },
+              dnf: { names: ['autoconf', 'automake', 'libtool'], releases: 'Amazon Linux 2023' },
+            },
+          } as const,
+        ]
+      : []),
+  ];
+}
+
+function needed(minor: Minor, withoutModules: readonly string[], origin: LibraryOrigin): readonly Known[] {
   return libraries
-    .filter((library) => applies(library, minor))
-    .filter((library) => !library.modules.every((name) => withoutModules.includes(name)))
-    .map(({ since: _since, until: _until, flavor: _flavor, arch: _arch, ...library }) => library);
+    .filter((library) => applies(library, minor) && (library.only ?? origin) === origin)
+    .filter((library) => !library.modules.every((name) => withoutModules.includes(name)));
+}
+
+function known({
+  since: _since,
+  until: _until,
+  flavor: _flavor,
+  arch: _arch,
+  only: _only,
+  whyThisOne: _why,
+  ...library
+}: Known) {
+  return library;
 }

@@ -6,7 +6,7 @@ import { parse, TomlError } from 'smol-toml';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { type Applies, cpython, type Minor, minorsWith } from './cpython.ts';
 import { explain, invalidFile, place } from './explain.ts';
-import { type Extra, type Flavor, flavors, type PruneRule, type Reasoned } from './model.ts';
+import { type Extra, type Flavor, flavors, type PrunePreset, type PruneRule, type Reasoned } from './model.ts';
 import { nearest } from './nearest.ts';
 import { findPositions, type Positions } from './positions.ts';
 import { type PinnedPackage, parseRequirements } from './requirements.ts';
@@ -15,13 +15,16 @@ import { seriesOf } from './version.ts';
 
 export type Rule<T> = T & Applies;
 
+/** A prune rule that may wait for somebody to ask for its preset. */
+export type PruneIntent = PruneRule & { readonly preset?: PrunePreset | undefined };
+
 /** What a recipe, or one flavour of it, adds to the facts of cpython.ts. */
 export interface Choices {
   readonly configure: readonly Rule<Reasoned>[];
   readonly cflags: readonly Rule<Reasoned>[];
   readonly ldflags: readonly Rule<Reasoned>[];
   readonly without: readonly Rule<Reasoned>[];
-  readonly prune: readonly Rule<PruneRule>[];
+  readonly prune: readonly Rule<PruneIntent>[];
   readonly extras: readonly Rule<Extra>[];
   /** Ids of prune rules that do not apply. */
   readonly keep: readonly string[];
@@ -47,6 +50,7 @@ export interface Recipe extends Choices {
     readonly notes: readonly string[];
   };
   readonly oldest?: { readonly version: string; readonly reason: string };
+  readonly presets: readonly PrunePreset[];
   /** Only the flavours it offers; `default` is always among them. */
   readonly flavors: Readonly<Partial<Record<Flavor, FlavorIntent>>>;
 }
@@ -261,6 +265,7 @@ function assemble(chain: readonly Link[], name: string, shipped: boolean): Recip
       notes: status.notes ?? [],
     },
     ...(oldest === undefined ? {} : { oldest }),
+    presets: first(chain, (file) => file.presets) ?? [],
     ...choices,
     flavors: offered,
   };
@@ -286,7 +291,7 @@ function merge(chain: readonly Link[], pick: (file: RecipeFile) => ChoicesAsWrit
     ldflags: said.flatMap((choices) => choices.ldflags ?? []),
     without: lastPerKey(without, ({ value }) => value),
     prune: lastPerKey(
-      said.flatMap((choices) => (choices.prune ?? []) as Rule<PruneRule>[]),
+      said.flatMap((choices) => (choices.prune ?? []) as Rule<PruneIntent>[]),
       ({ id }) => id,
     ),
     extras: lastPerKey(extras, ({ id }) => id),

@@ -33,6 +33,20 @@ export interface Source {
   readonly purl: string;
   /** How the hash was established, in words for a reviewer of the lock file. */
   readonly verifiedBy: string;
+  /** Common Platform Enumeration name, for scanners that match vulnerabilities by it. */
+  readonly cpe?: string;
+  /** Archives of the same release with other bytes, as distributions make them; asked after every mirror. */
+  readonly repacks?: readonly Repack[];
+}
+
+/** What a distribution made of an upstream archive: files left out, or another layout, of the same release. */
+export interface Repack {
+  /** As in Source.mirrors. */
+  readonly mirror: string;
+  readonly size: number;
+  readonly sha256: string;
+  /** What is different, and why the result is the same. */
+  readonly difference: string;
 }
 
 /** The lock file as a value: every upstream file this project may use. Sorted by name, then version. */
@@ -52,10 +66,18 @@ export interface BuilderPin {
   readonly verifiedBy: string;
 }
 
-/** A C library linked statically into the executable. `origin: system` takes the build machine's own archive. */
+export const libraryOrigins = ['source', 'system'] as const;
+export type LibraryOrigin = (typeof libraryOrigins)[number];
+
+/** A C library linked statically into the executable. */
 export interface Library {
   readonly name: string;
-  readonly origin: 'system';
+  /** `system`: the build machine's own archive. `source`: compiled from `source` as `build` says. */
+  readonly origin: LibraryOrigin;
+  /** The pinned release; only for `origin: source`. */
+  readonly source?: Source;
+  /** How it is compiled; only for `origin: source`. */
+  readonly build?: LibraryBuild;
   /** Static archives by file name, in link order. */
   readonly archives: readonly string[];
   /** One header that must be there, relative to an include folder. */
@@ -67,6 +89,40 @@ export interface Library {
   readonly licence: string;
   readonly reason: string;
 }
+
+/** How a C library becomes a static archive. */
+export interface LibraryBuild {
+  /** Compiler flags, in order. */
+  readonly cflags: readonly Reasoned[];
+  /** What its configuration is asked for, in order: `$OPTIONS` in the commands. */
+  readonly options: readonly Reasoned[];
+  /**
+   * Lines of POSIX shell, run in the unpacked source with CC, CFLAGS and JOBS set. They leave archives in "$OUT/lib"
+   * and headers in "$OUT/include".
+   */
+  readonly commands: readonly string[];
+  /** The licence's text, relative to the source; a pattern of the shell may match it. */
+  readonly notice: string;
+}
+
+/** How the compiler learns which paths of the interpreter matter, and what it does with that. */
+export interface Profiling {
+  /** sha256 of the program that the instrumented interpreter runs. */
+  readonly training: string;
+  /** Its arguments. */
+  readonly arguments: readonly string[];
+  readonly reason: string;
+  /** sha256 of a stored profile that takes the training's place, when one was given. */
+  readonly data?: string;
+  /** Flags of the instrumented build, added to the plan's. */
+  readonly generate: readonly Reasoned[];
+  /** Flags of the final build, added to the plan's. */
+  readonly use: readonly Reasoned[];
+}
+
+/** Named sets of prune rules that apply only where somebody asks for them. */
+export const prunePresets = ['slim'] as const;
+export type PrunePreset = (typeof prunePresets)[number];
 
 /** What leaves the installed tree, and why. Patterns are picomatch globs against paths below the prefix. */
 export interface PruneRule {
@@ -96,7 +152,7 @@ export interface SymbolBinding {
 
 /** A tool the builder must have beside a C compiler and make, with the least (or, when `exact`, the only) version. */
 export interface Requirement {
-  readonly tool: 'llvm' | 'python';
+  readonly tool: 'llvm' | 'python' | 'perl' | 'autoreconf';
   readonly version: string;
   readonly exact: boolean;
   readonly reason: string;
@@ -181,6 +237,10 @@ export interface Plan {
   readonly cflags: readonly Reasoned[];
   readonly ldflags: readonly Reasoned[];
   readonly staticModules: StaticModules;
+  /** Profile-guided optimisation, where the profile asks for it. */
+  readonly profiling?: Profiling;
+  /** Options of the interpreter that compiles the .pyc files; absent when there are none. */
+  readonly bytecode?: readonly Reasoned[];
   readonly requires: readonly Requirement[];
   /** Extension modules that are not built. */
   readonly withoutModules: readonly Reasoned[];

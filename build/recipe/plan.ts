@@ -4,16 +4,18 @@ import { MakeRuntimeError } from '../lib/errors.ts';
 import { shortDigest } from './canonical.ts';
 import {
   applies,
+  bytecodeOptions,
   compilerFlags,
   configureArguments,
   cpython,
   linkerFlags,
   minorsWith,
+  profiling,
   requirements,
   staticModules,
 } from './cpython.ts';
 import { glibcFloor, symbolBindings } from './glibc.ts';
-import { librariesFor } from './libraries.ts';
+import { librariesFor, libraryRequirements, sourceLibraries } from './libraries.ts';
 import type { Choices, Recipe, Rule } from './load.ts';
 import {
   type Arch,
@@ -21,12 +23,18 @@ import {
   type Builder,
   type Flavor,
   flavors,
+  type Library,
+  type LibraryOrigin,
   type Lock,
+  libraryOrigins,
   type Plan,
   type Profile,
+  type PrunePreset,
   type PruneRule,
   profiles,
+  prunePresets,
   type Reasoned,
+  type Requirement,
   type Source,
 } from './model.ts';
 import { printRecipeName } from './name.ts';
@@ -42,7 +50,18 @@ export interface Choice {
   readonly version?: string;
   /** Keep the C headers in the artifact. */
   readonly withHeaders?: boolean;
+  /** A preset of prune rules, beside those the recipe asks for. */
+  readonly prune?: PrunePreset;
+  /** Where the C libraries come from; each profile has a default. */
+  readonly libraries?: LibraryOrigin;
+  /** sha256 of the training program; only the release profile looks at it. */
+  readonly training?: string;
+  /** sha256 of a stored profile that takes the training's place. */
+  readonly profileData?: string;
 }
+
+/** Where the C libraries come from unless the command line says otherwise. */
+const defaultLibraries: Readonly<Record<Profile, LibraryOrigin>> = { fast: 'system', release: 'source' };
 
 /** The compressor's bytes are part of an artifact's bytes; a test keeps this equal to the installed version. */
 export const deflate = 'fflate@0.8.3/9';
@@ -52,19 +71,10 @@ export const deflate = 'fflate@0.8.3/9';
  * @param lock every pinned source
  * @param builder the machine the commands will run on, as far as it shapes the result
  * @param bootstrapDigest sha256 over bootstrap-src/
- * @throws FLAVOR_UNAVAILABLE, FLAVOR_CONFLICT, PYTHON_NOT_PINNED, PROFILE_UNSUPPORTED
+ * @throws FLAVOR_UNAVAILABLE, FLAVOR_CONFLICT, PYTHON_NOT_PINNED, LOCK_INVALID
  */
 export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builder, bootstrapDigest: string): Plan {
   const { flavor, arch, profile } = choice;
-  if (profile === 'release') {
-    throw new MakeRuntimeError(
-      'PROFILE_UNSUPPORTED',
-      'The release profile (PGO, LTO, pinned libraries) is not built yet.',
-      {
-        remedy: 'Use `--profile fast`, which gives the same runtime with less optimisation.',
-      },
-    );
-  }
   const intent = recipe.flavors[flavor];
   if (!intent) throw flavorUnavailable(recipe, flavor);
 
@@ -75,10 +85,12 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
 
   const withoutModules = chosen((choices) => choices.without).map(reasoned);
   const left = withoutModules.map(({ value }) => value);
-  const libraries = librariesFor(minor, left);
+  const origin = originOf(choice);
+  const libraries = chosenLibraries(recipe, choice, left, lock);
+  const bytecode = bytecodeOptions(minor, profile);
   const keep = [...recipe.keep, ...intent.keep, ...(choice.withHeaders ? ['headers'] : [])];
   const configure = [
-    ...configureArguments(minor, flavor, arch, left),
+    ...configureArguments(minor, flavor, arch, left, origin),
     ...chosen((choices) => choices.configure).map(reasoned),
   ];
   refuseJitWithoutGil(configure);
@@ -91,26 +103,31 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
       ...(flavor === 'jit' ? ['jit'] : []),
       arch,
       profile,
+      ...(origin === defaultLibraries[profile] ? [] : [`${origin}-libraries`]),
+      ...(choice.prune === undefined ? [] : [choice.prune]),
     ].join('-'),
     recipe: recipe.name,
     python: { version: source.version, minor, executable },
     flavor,
     arch,
     profile,
-    builder,
+    builder: origin === 'system' ? builder : { ...builder, packages: {} },
     notes: notes(recipe, source, intent.notes),
     source,
     libraries,
     configure,
-    cflags: [...compilerFlags(minor, flavor, arch), ...chosen((choices) => choices.cflags).map(reasoned)],
+    cflags: [...compilerFlags(minor, flavor, arch, profile), ...chosen((choices) => choices.cflags).map(reasoned)],
     ldflags: [...linkerFlags(minor, flavor, arch, libraries), ...chosen((choices) => choices.ldflags).map(reasoned)],
     staticModules: staticModules(minor, left, libraries),
-    requires: requirements(minor, flavor),
+    ...(profile === 'release' ? { profiling: profiling(choice.training ?? '', choice.profileData) } : {}),
+    ...(bytecode.length === 0 ? {} : { bytecode }),
+    requires: [...requirements(minor, flavor), ...libraryRequirements(libraries)],
     withoutModules,
     symbolBindings: symbolBindings(arch),
     glibcFloor,
     bootstrap: bootstrapDigest,
     prune: chosen((choices) => choices.prune)
+      .filter(({ preset }) => preset === undefined || preset === choice.prune || recipe.presets.includes(preset))
       .filter(({ id }) => !keep.includes(id))
       .map(pruneRule),
     ...(extras.length === 0 ? {} : { extras }),
@@ -118,6 +135,37 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
     deflate,
   };
   return { id: shortDigest(content), ...content };
+}
+
+/**
+ * What the builder must have for a recipe, known before the builder is: a container engine installs it.
+ * @throws FLAVOR_UNAVAILABLE, LOCK_INVALID
+ */
+export function needs(
+  recipe: Recipe,
+  choice: Choice,
+  lock: Lock,
+): { readonly libraries: readonly Library[]; readonly requires: readonly Requirement[] } {
+  const intent = recipe.flavors[choice.flavor];
+  if (!intent) throw flavorUnavailable(recipe, choice.flavor);
+  const without = [...recipe.without, ...intent.without]
+    .filter((rule) => applies(rule, recipe.python, choice.flavor, choice.arch))
+    .map(({ value }) => value);
+  const libraries = chosenLibraries(recipe, choice, without, lock);
+  return {
+    libraries: libraries.filter(({ origin }) => origin === 'system'),
+    requires: [...requirements(recipe.python, choice.flavor), ...libraryRequirements(libraries)],
+  };
+}
+
+function chosenLibraries(recipe: Recipe, choice: Choice, without: readonly string[], lock: Lock): readonly Library[] {
+  return originOf(choice) === 'source'
+    ? sourceLibraries(recipe.python, without, choice.arch, lock)
+    : librariesFor(recipe.python, without);
+}
+
+function originOf(choice: Choice): LibraryOrigin {
+  return choice.libraries ?? defaultLibraries[choice.profile];
 }
 
 /**
@@ -184,6 +232,30 @@ export function parseProfile(text: string): Profile {
   if (profile !== undefined) return profile;
   throw new MakeRuntimeError('PROFILE_UNSUPPORTED', `There is no profile "${text}".`, {
     remedy: `Profiles are ${profiles.join(' and ')}.`,
+  });
+}
+
+/**
+ * Reads where the C libraries come from.
+ * @throws USAGE
+ */
+export function parseLibraries(text: string): LibraryOrigin {
+  const origin = oneOf(libraryOrigins, text);
+  if (origin !== undefined) return origin;
+  throw new MakeRuntimeError('USAGE', `Libraries cannot come from "${text}".`, {
+    remedy: `They come from ${libraryOrigins.join(' or ')}.`,
+  });
+}
+
+/**
+ * Reads a preset of prune rules.
+ * @throws USAGE
+ */
+export function parsePrune(text: string): PrunePreset {
+  const preset = oneOf(prunePresets, text);
+  if (preset !== undefined) return preset;
+  throw new MakeRuntimeError('USAGE', `There is no prune preset "${text}".`, {
+    remedy: `Presets are ${prunePresets.join(', ')}.`,
   });
 }
 

@@ -2,6 +2,7 @@
 // Knows what a key may hold; what a value means is decided in load.ts and plan.ts.
 import { z } from 'zod';
 import { minors } from './cpython.ts';
+import { prunePresets } from './model.ts';
 
 const minor = z.enum(minors);
 const reason = z.string().trim().min(8).describe('Why, for whoever reads the plan: one or two sentences.');
@@ -38,6 +39,7 @@ const prune = z.strictObject({
     .min(1)
     .describe('Globs against paths below the prefix.'),
   modules: z.array(z.string()).optional().describe('Importable top-level modules that leave with it.'),
+  preset: z.enum(prunePresets).optional().describe('Applies only with this preset (--prune, or `presets`).'),
   reason,
   ...range,
 });
@@ -90,6 +92,7 @@ export const recipeFile = z.strictObject({
     .strictObject({ version: z.string().regex(/^3\.\d+\.\d+$/, 'is not a release like 3.14.5'), reason })
     .optional()
     .describe('The oldest patch release that may be built.'),
+  presets: z.array(z.enum(prunePresets)).optional().describe('Presets of prune rules that this recipe asks for.'),
   ...choices,
   flavor: z
     .strictObject({ default: flavor.optional(), 'free-threaded': flavor.optional(), jit: flavor.optional() })

@@ -4,8 +4,8 @@ import { copyFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Context } from '../lib/context.ts';
-import { explainSystemError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
-import type { Source } from '../recipe/model.ts';
+import { explainSystemError, isMakeRuntimeError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
+import type { Repack, Source } from '../recipe/model.ts';
 import { cachePath, digestFile, dropPart, inspectCached, keepPart, leavePart, openPart, sizeOf } from './cache.ts';
 import { debianHas, fetchFromDebian } from './debian.ts';
 import { answers, download, MirrorFailure, type Patience, patience, TooLarge } from './http.ts';
@@ -26,6 +26,36 @@ interface Answer {
  *   ones, DISK_FULL, CANCELLED
  */
 export async function fetchSource(source: Source, ctx: Context, how: Patience = patience): Promise<string> {
+  const repacks = (source.repacks ?? []).map((repack) => asSource(source, repack));
+  for (const repack of repacks) {
+    // What an earlier run got from a second mirror need not be looked for at the first one again.
+    const cached = await sizeOf(cachePath(ctx.cacheDir, source.sha256));
+    if (cached === undefined && (await inspectCached(ctx.cacheDir, repack.sha256, ctx.signal)) === 'right') {
+      return cachePath(ctx.cacheDir, repack.sha256);
+    }
+  }
+  try {
+    return await fetchExactly(source, ctx, how);
+  } catch (error) {
+    // Other bytes than pinned are a reason to stop, not to look elsewhere.
+    if (!isMakeRuntimeError(error) || error.code !== 'SOURCE_UNREACHABLE' || ctx.offline) throw error;
+    for (const repack of repacks) {
+      try {
+        return await fetchExactly(repack, ctx, how);
+      } catch (second) {
+        if (!isMakeRuntimeError(second) || second.code !== 'SOURCE_UNREACHABLE') throw second;
+      }
+    }
+    throw error;
+  }
+}
+
+/** A distribution's archive of a release, as a pin of its own. */
+function asSource({ repacks: _, ...source }: Source, { mirror, size, sha256 }: Repack): Source {
+  return { ...source, mirrors: [mirror], size, sha256 };
+}
+
+async function fetchExactly(source: Source, ctx: Context, how: Patience): Promise<string> {
   throwIfCancelled(ctx.signal);
   const cached = await inspectCached(ctx.cacheDir, source.sha256, ctx.signal);
   if (cached === 'right') return cachePath(ctx.cacheDir, source.sha256);
@@ -89,6 +119,8 @@ export async function fetchUnpinned(
 export async function isObtainable(source: Source, ctx: Context): Promise<boolean> {
   if ((await sizeOf(cachePath(ctx.cacheDir, source.sha256))) === source.size) return true;
   if (ctx.offline) return false;
+  const repacked = (source.repacks ?? []).map((repack) => asSource(source, repack));
+  for (const repack of repacked) if (await isObtainable(repack, ctx)) return true;
   for (const text of source.mirrors) {
     const mirror = parseMirror(text);
     if (mirror.kind === 'http' && (await answers(mirror.url, ctx))) return true;

@@ -22,6 +22,21 @@ const source = z.strictObject({
   licence: z.string().min(1),
   purl: z.string().regex(/^pkg:/),
   verifiedBy: z.string().min(1),
+  cpe: z
+    .string()
+    .regex(/^cpe:2\.3:a:/)
+    .optional(),
+  repacks: z
+    .array(
+      z.strictObject({
+        mirror: z.string().min(1),
+        size: z.int().positive(),
+        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+        difference: z.string().min(1),
+      }),
+    )
+    .min(1)
+    .optional(),
 });
 
 const builder = z.strictObject({
@@ -79,7 +94,7 @@ export function parseLock(text: string): Lock {
     throw invalid(result.error.issues.map((issue) => `${printPath(issue.path) || '(top level)'}: ${issue.message}`));
   }
   const { sources, builders } = result.data;
-  const lock: Lock = { sources, ...(builders === undefined ? {} : { builders }) };
+  const lock: Lock = { sources: sources as Source[], ...(builders === undefined ? {} : { builders }) };
   const problems = structure(lock);
   if (problems.length > 0) throw invalid(problems);
   return lock;
@@ -97,6 +112,8 @@ export function printLock(lock: Lock): string {
     licence: one.licence,
     purl: one.purl,
     verifiedBy: one.verifiedBy,
+    cpe: one.cpe,
+    repacks: one.repacks?.map(({ mirror, size, sha256, difference }) => ({ mirror, size, sha256, difference })),
   }));
   return `${JSON.stringify({ $comment: comment, version: 1, ...printedBuilders(lock), sources }, null, 2)}\n`;
 }
@@ -247,7 +264,7 @@ function structure(lock: Lock): string[] {
     seen.add(id);
     if (one.name === 'cpython' && !parseVersion(one.version))
       problems.push(`sources[${index}].version: "${one.version}" is not a full version number`);
-    for (const [at, mirror] of one.mirrors.entries()) {
+    for (const [at, mirror] of [...one.mirrors, ...(one.repacks ?? []).map(({ mirror }) => mirror)].entries()) {
       try {
         parseMirror(mirror);
       } catch (error) {

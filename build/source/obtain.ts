@@ -9,6 +9,16 @@ import { fetchSource, isObtainable } from './download.ts';
 
 type Wanted = Pick<Plan, 'source' | 'recipe' | 'flavor' | 'python'>;
 
+/** Fetches the archives of the libraries that a plan compiles itself; paths in the cache by library name. */
+export async function fetchLibrarySources(
+  plan: Pick<Plan, 'libraries'>,
+  ctx: Context,
+): Promise<ReadonlyMap<string, string>> {
+  const paths = new Map<string, string>();
+  for (const { name, source } of plan.libraries) if (source) paths.set(name, await fetchSource(source, ctx));
+  return paths;
+}
+
 /**
  * Fetches the source a plan names.
  * @returns its path in the cache

@@ -181,7 +181,8 @@ describe('bad input', () => {
 
   test('an engine there is none of', () => fails('ENGINE_UNKNOWN', ['plan', '3.13', '--engine', 'dokcer']));
 
-  test('a profile that is not built yet', () => fails('PROFILE_UNSUPPORTED', ['plan', '3.13', '--profile', 'release']));
+  test('a stored profile that is none', () =>
+    fails('PROFILE_DATA_INVALID', ['plan', '3.13', '--profile', 'release', '--profile-data', 'package.json']));
 
   test('another architecture than this machine, before anything is downloaded', () =>
     fails('ARCH_UNSUPPORTED', ['build', '3.13', '--arch', process.arch === 'arm64' ? 'x86_64' : 'arm64']));

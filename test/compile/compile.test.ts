@@ -18,7 +18,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 
 test('compiles once, keeps only the result, and names no scratch folder', async () => {
   const { plan, source, ctx, events } = await tinySource(dir);
-  const first = await compile(plan, source, ctx);
+  const first = await compile(plan, { source }, ctx);
   expect(first.cached).toBe(false);
   expect((await readdir(join(first.prefix, 'bin'))).sort()).toEqual(['python3.13']);
   expect((await readdir(first.embed)).sort()).toEqual(['include', 'lib', 'libs', 'notices']);
@@ -29,7 +29,7 @@ test('compiles once, keeps only the result, and names no scratch folder', async 
   const steps = events.flatMap((event) => (event.type === 'progress' ? [event.text] : []));
   expect(steps).toContain('compiling');
   expect(steps).toContain('compiling: 1 files');
-  expect(await compile(plan, source, ctx)).toEqual({ ...first, cached: true });
+  expect(await compile(plan, { source }, ctx)).toEqual({ ...first, cached: true });
 });
 
 test('the key is what the result depends on, and nothing else', async () => {
@@ -42,7 +42,7 @@ test('the key is what the result depends on, and nothing else', async () => {
 
 test('a cached result that was changed by hand is made again, with a warning', async () => {
   const { plan, source, ctx, events } = await tinySource(dir);
-  const first = await compile(plan, source, ctx);
+  const first = await compile(plan, { source }, ctx);
   const file = join(first.prefix, 'bin/python3.13');
   const content = await readFile(file, 'utf8');
   const poisons = [
@@ -55,12 +55,12 @@ test('a cached result that was changed by hand is made again, with a warning', a
   for (const poison of poisons) {
     await poison();
     events.length = 0;
-    expect(await compile(plan, source, ctx)).toEqual({ ...first, cached: false });
+    expect(await compile(plan, { source }, ctx)).toEqual({ ...first, cached: false });
     expect(events).toContainEqual({ type: 'warn', message: expect.stringContaining('not what was written there') });
     expect(await readFile(file, 'utf8')).toBe(content);
   }
   events.length = 0;
-  expect((await compile(plan, source, ctx)).cached).toBe(true);
+  expect((await compile(plan, { source }, ctx)).cached).toBe(true);
   expect(events).toEqual([]);
 });
 
@@ -68,7 +68,7 @@ test('a compile failure shows command, cause and log, and leaves nothing in the 
   const { plan, source, ctx } = await tinySource(dir, {
     make: `echo "gcc -c bad.c"; echo "bad.c:1: error: expected ';'"; exit 1`,
   });
-  const error = await compile(plan, source, ctx).then(
+  const error = await compile(plan, { source }, ctx).then(
     () => undefined,
     (reason) => reason,
   );
@@ -83,14 +83,14 @@ test('a compile failure shows command, cause and log, and leaves nothing in the 
 
 test('a full disk inside the build', async () => {
   const { plan, source, ctx } = await tinySource(dir, { make: 'head -c 1 /dev/zero > /dev/full' });
-  await expect(compile(plan, source, ctx)).rejects.toMatchObject({ code: 'DISK_FULL' });
+  await expect(compile(plan, { source }, ctx)).rejects.toMatchObject({ code: 'DISK_FULL' });
   expect(await readdir(join(ctx.cacheDir, 'compile'))).toEqual([]);
 });
 
 test('no compiler: refused before anything is unpacked', async () => {
   const { plan, source, ctx } = await tinySource(dir);
   const without = { ...ctx, env: { ...ctx.env, CC: 'no-such-cc' } };
-  await expect(compile(plan, source, without)).rejects.toMatchObject({
+  await expect(compile(plan, { source }, without)).rejects.toMatchObject({
     code: 'COMPILER_MISSING',
     message: expect.stringContaining('no-such-cc'),
   });
@@ -104,7 +104,7 @@ test('kill -9 in the middle, then a re-run', async () => {
   const program = `
     import { compile } from ${JSON.stringify(module)};
     const { plan, source, ctx } = JSON.parse(process.argv[1]);
-    await compile(plan, source, { ...ctx, env: process.env, report: () => {}, signal: new AbortController().signal });`;
+    await compile(plan, { source }, { ...ctx, env: process.env, report: () => {}, signal: new AbortController().signal });`;
   const { report: _report, signal: _signal, env: _env, ...plain } = ctx;
   const child = spawn(
     process.execPath,
@@ -118,7 +118,7 @@ test('kill -9 in the middle, then a re-run', async () => {
   expect(left.length).toBe(1);
   expect(left[0]).toMatch(/\.partial$/);
 
-  const built = await compile(plan, source, ctx);
+  const built = await compile(plan, { source }, ctx);
   expect(built.cached).toBe(false);
   expect(await readdir(join(ctx.cacheDir, 'compile'))).toEqual([built.key]);
 });

@@ -2,8 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { libraryScript } from '../../build/compile/libraries-script.ts';
 import { glibcFloor } from '../../build/compile/link.ts';
-import { compileScript, quote } from '../../build/compile/script.ts';
+import { compileScript, quote, trainingScript } from '../../build/compile/script.ts';
 import { cpython, minors } from '../../build/recipe/cpython.ts';
 import { plan } from '../../build/recipe/plan.ts';
 import { bootstrap, builder, lock, shipped } from '../recipe/support/plans.ts';
@@ -18,6 +19,26 @@ test('the script of every recipe and flavour', async () => {
       execFileSync('sh', ['-n'], { input: script });
       const file = join(import.meta.dirname, '__snapshots__', 'scripts', `${name}-${flavor}.sh`);
       await expect(script).toMatchFileSnapshot(file);
+    }
+  }
+});
+
+test('the scripts of the release profile: libraries, training, interpreter', async () => {
+  for (const name of ['3.11', '3.14'] as const) {
+    const choice = { flavor: 'default', arch: 'x86_64', profile: 'release', training: 't'.repeat(64) } as const;
+    const made = plan(await shipped(name), choice, await lock(), builder, bootstrap);
+    const folder = join(import.meta.dirname, '__snapshots__', 'scripts');
+    const scripts = [
+      ['release', compileScript(made)],
+      ['training', trainingScript(made)],
+      ...made.libraries.map((library) => [`library-${library.name}`, libraryScript(library, made)] as const),
+    ] as const;
+    for (const [what, script] of scripts) {
+      execFileSync('sh', ['-n'], { input: script });
+      // The libraries of one release stand for all.
+      if (name === '3.11' && what.startsWith('library-')) continue;
+      const file = what.startsWith('library-') ? `${what}.sh` : `${name}-${what}.sh`;
+      await expect(script).toMatchFileSnapshot(join(folder, file));
     }
   }
 });

@@ -5,7 +5,7 @@ import { describe as describePlan } from '../../build/recipe/describe.ts';
 import { listRecipes } from '../../build/recipe/list.ts';
 import type { Recipe } from '../../build/recipe/load.ts';
 import type { Flavor, Lock, Plan } from '../../build/recipe/model.ts';
-import { chooseFlavor, parseArch, parseProfile, pinsOf, plan } from '../../build/recipe/plan.ts';
+import { chooseFlavor, parseArch, parseLibraries, parseProfile, pinsOf, plan } from '../../build/recipe/plan.ts';
 import { failure } from './support/failure.ts';
 import { bootstrap, builder, deepFreeze, lock as readLock, shipped } from './support/plans.ts';
 
@@ -226,12 +226,74 @@ test('the printed plan', async () => {
   );
 });
 
+describe('the release profile', () => {
+  const release = { profile: 'release', training: 't'.repeat(64) } as const;
+
+  test('is printed with every choice and its reason, within 100 columns', async () => {
+    const made = make('3.14', 'default', release);
+    const text = `${describePlan(made)}\n`;
+    await expect(text).toMatchFileSnapshot('./__snapshots__/plan-3.14-release.txt');
+    expect(text.split('\n').filter((line) => line.length > 100)).toEqual([]);
+    const built = made.libraries.flatMap(({ build }) => (build ? [...build.cflags, ...build.options] : []));
+    expect(built.filter(({ reason }) => reason.trim().length < 5)).toEqual([]);
+  });
+
+  test('takes every library from pinned source, whatever the builder has installed', () => {
+    for (const [name, flavor] of variants) {
+      const made = make(name, flavor, release);
+      expect(made.libraries.filter(({ origin, source, build }) => origin !== 'source' || !source || !build)).toEqual(
+        [],
+      );
+      expect(made.builder.packages).toEqual({});
+    }
+    const names = (name: string) => make(name, 'default', release).libraries.map((library) => library.name);
+    expect(names('3.12')).toEqual(['openssl', 'sqlite', 'libffi', 'bzip2', 'xz', 'util-linux', 'zlib']);
+    expect(names('3.13')).toContain('mpdecimal');
+    expect(names('3.13')).not.toContain('zstd');
+    expect(names('3.14')).toContain('zstd');
+  });
+
+  test('libraries and profile can be chosen apart, and the name says so', () => {
+    const pinned = make('3.13', 'default', { libraries: 'source' });
+    expect(pinned).toMatchObject({ name: 'python3.13-x86_64-fast-source-libraries' });
+    expect(pinned.profiling).toBeUndefined();
+    expect(make('3.13', 'default', { ...release, libraries: 'system' })).toMatchObject({
+      name: 'python3.13-x86_64-release-system-libraries',
+      libraries: make('3.13').libraries,
+    });
+  });
+
+  test('a stored profile is part of the plan, the training program too', () => {
+    const trained = make('3.13', 'default', release);
+    expect(make('3.13', 'default', { ...release, training: 'u'.repeat(64) }).id).not.toBe(trained.id);
+    const stored = make('3.13', 'default', { ...release, profileData: 'd'.repeat(64) });
+    expect(stored.profiling?.data).toBe('d'.repeat(64));
+    expect(stored.id).not.toBe(trained.id);
+  });
+
+  test('arm64 asks OpenSSL for arm64', () => {
+    const openssl = make('3.13', 'default', { ...release, arch: 'arm64' }).libraries[0];
+    expect(openssl?.build?.options[0]?.value).toBe('linux-aarch64');
+  });
+});
+
 describe('refusals', () => {
-  test('the release profile', () => {
-    const error = failure(() => make('3.13', 'default', { profile: 'release' }));
-    expect(error.code).toBe('PROFILE_UNSUPPORTED');
-    expect(error.remedy).toMatch(/--profile fast/);
+  test('a word that is no profile', () => {
     expect(failure(() => parseProfile('debug')).code).toBe('PROFILE_UNSUPPORTED');
+  });
+
+  test('libraries from nowhere', () => {
+    expect(parseLibraries('source')).toBe('source');
+    expect(failure(() => parseLibraries('conda')).code).toBe('USAGE');
+  });
+
+  test('a library without a pin', () => {
+    const without = { sources: lock.sources.filter(({ name }) => name !== 'zlib') };
+    const choice = { flavor: 'default', arch: 'x86_64', profile: 'release' } as const;
+    expect(failure(() => plan(recipes.get('3.13')!, choice, without, builder, bootstrap))).toMatchObject({
+      code: 'LOCK_INVALID',
+      message: expect.stringContaining('zlib'),
+    });
   });
 
   test('a flavour the version does not have names those that do', () => {

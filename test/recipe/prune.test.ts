@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import picomatch from 'picomatch';
 import { expect, test } from 'vitest';
-import { plan } from '../../build/recipe/plan.ts';
+import { parsePrune, plan } from '../../build/recipe/plan.ts';
 import { bootstrap, builder, lock, shipped } from './support/plans.ts';
 
 // Top-level modules written in Python, as four stock installations have them.
@@ -15,7 +15,7 @@ const stdlib: Record<string, Stdlib> = JSON.parse(
 
 // A rule may name a module that only newer versions have (_pyrepl came with 3.13).
 test.each(Object.keys(stdlib))('rules of %s name exactly the modules they remove', async (name) => {
-  const choice = { flavor: 'default', arch: 'x86_64', profile: 'fast' } as const;
+  const choice = { flavor: 'default', arch: 'x86_64', profile: 'fast', prune: 'slim' } as const;
   const { prune } = plan(await shipped(name), choice, await lock(), builder, bootstrap);
   const lib = `lib/python${name}`;
   const { files, packages } = stdlib[name]!;
@@ -73,4 +73,39 @@ test('every module a rule names exists somewhere', async () => {
     const newer = ['_apple_support'];
     expect(named.filter((module) => !existing.has(module) && !newer.includes(module))).toEqual([]);
   }
+});
+
+test('a preset applies where somebody asks for it, and only there', async () => {
+  const choice = { flavor: 'default', arch: 'x86_64', profile: 'fast' } as const;
+  const recipe = await shipped('3.13');
+  const ids = (made: { prune: readonly { id: string }[] }) => made.prune.map(({ id }) => id);
+  const usual = plan(recipe, choice, await lock(), builder, bootstrap);
+  const slim = plan(recipe, { ...choice, prune: 'slim' }, await lock(), builder, bootstrap);
+  expect(ids(usual).some((id) => id.startsWith('slim-'))).toBe(false);
+  expect(ids(slim).slice(0, usual.prune.length)).toEqual(ids(usual));
+  expect(
+    ids(slim)
+      .slice(usual.prune.length)
+      .every((id) => id.startsWith('slim-')),
+  ).toBe(true);
+  expect(slim.name).toBe('python3.13-x86_64-fast-slim');
+  const own = plan({ ...recipe, presets: ['slim'] }, choice, await lock(), builder, bootstrap);
+  expect(ids(own)).toEqual(ids(slim));
+  expect(() => parsePrune('tiny')).toThrow(expect.objectContaining({ code: 'USAGE' }));
+});
+
+test.each([
+  ['big5.py', true],
+  ['cp932.py', true],
+  ['__pycache__/mac_roman.cpython-313.pyc', true],
+  ['utf_8.py', false],
+  ['cp1252.py', false],
+  ['cp437.py', false],
+  ['iso8859_15.py', false],
+  ['idna.py', false],
+])('slim and encodings/%s', async (file, leaves) => {
+  const choice = { flavor: 'default', arch: 'x86_64', profile: 'fast', prune: 'slim' } as const;
+  const { prune } = plan(await shipped('3.13'), choice, await lock(), builder, bootstrap);
+  const rule = prune.find(({ id }) => id === 'slim-encodings');
+  expect(picomatch([...(rule?.patterns ?? [])])(`lib/python3.13/encodings/${file}`)).toBe(leaves);
 });

@@ -47,7 +47,7 @@ async function tinyIn(engine: string, recipes: Parameters<typeof tinySource>[1] 
     source: tiny.source,
     ctx,
     choice,
-    run: () => compile(plan, tiny.source, ctx, engineFor(plan, choice, ctx)),
+    run: () => compile(plan, { source: tiny.source }, ctx, engineFor(plan, choice, ctx)),
   };
 }
 
@@ -195,7 +195,7 @@ test.each([
   expect(missing).toEqual([]);
   expect(builder.system).toContain(system);
   const plan: Plan = { ...tiny.plan, builder };
-  expect((await compile(plan, tiny.source, ctx, engineFor(plan, choice, ctx))).cached).toBe(false);
+  expect((await compile(plan, { source: tiny.source }, ctx, engineFor(plan, choice, ctx))).cached).toBe(false);
 });
 
 describe('a real runtime', () => {
@@ -338,7 +338,7 @@ function inChild(
     import { engineFor } from ${module('compile/container-engine.ts')};
     const { plan, source, ctx, choice } = JSON.parse(process.argv[1]);
     const own = { ...ctx, env: process.env, report: () => {}, signal: new AbortController().signal };
-    await compile(plan, source, own, engineFor(plan, choice, own));`;
+    await compile(plan, { source }, own, engineFor(plan, choice, own));`;
   const { report: _report, signal: _signal, env, ...plain } = ctx;
   return spawn(
     process.execPath,

@@ -32,11 +32,34 @@ test('the lock file that ships is fresh and pins every series', async () => {
 
 test('the lock file that ships takes every CPython from python.org first', async () => {
   const { sources } = await readLock(packageDir);
-  for (const { name, version, mirrors } of sources) {
-    expect(name).toBe('cpython');
+  for (const { version, mirrors } of sources.filter(({ name }) => name === 'cpython')) {
     const upstream = pythonOrg(version).url;
     // 3.11.2 is pinned as .tgz, because that is the file Debian carries.
     expect(mirrors[0]).toBe(version === '3.11.2' ? upstream.replace('.tar.xz', '.tgz') : upstream);
+  }
+});
+
+test('every library that ships is pinned with a Debian archive behind it, and names scanners know', async () => {
+  const { sources } = await readLock(packageDir);
+  const libraries = sources.filter(({ name }) => name !== 'cpython');
+  expect(libraries.map(({ name }) => name)).toEqual([
+    'bzip2',
+    'libffi',
+    'mpdecimal',
+    'openssl',
+    'sqlite',
+    'util-linux',
+    'xz',
+    'zlib',
+    'zstd',
+  ]);
+  for (const { name, version, mirrors, repacks = [], cpe } of libraries) {
+    expect(mirrors[0]).toMatch(/^https:/);
+    expect(
+      [...mirrors, ...repacks.map(({ mirror }) => mirror)].filter((one) => one.startsWith('debian:')),
+      name,
+    ).toHaveLength(1);
+    expect(cpe).toContain(`:${version}:`);
   }
 });
 

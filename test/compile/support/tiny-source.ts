@@ -18,7 +18,10 @@ export interface Tiny {
 }
 
 /** @param recipes shell lines: what `make` and `make install` do beside what is always needed */
-export async function tinySource(dir: string, recipes: { make?: string; install?: string } = {}): Promise<Tiny> {
+export async function tinySource(
+  dir: string,
+  recipes: { make?: string; install?: string; platform?: string } = {},
+): Promise<Tiny> {
   const root = join(dir, 'Python-3.13.0');
   await mkdir(join(root, 'Doc'), { recursive: true });
   await writeFile(join(root, 'LICENSE'), 'PSF\n');
@@ -37,6 +40,8 @@ export async function tinySource(dir: string, recipes: { make?: string; install?
       `\t@${recipes.make ?? 'true'}`,
       '\techo "gcc -c a.c"',
       '\ttouch libpython3.13.a',
+      'platform:',
+      `\t${recipes.platform ?? 'true'}`,
       'install:',
       `\tmkdir -p ${prefix}/bin ${prefix}/lib/python3.13 ${prefix}/include/python3.13`,
       // Stands for the interpreter: it is asked to compile bytecode.

@@ -1,5 +1,5 @@
-// What building the JIT takes beside a C compiler, and which distributions have it: data for the plan, and the words for
-// where to get it. Knows nothing of any machine.
+// What building takes beside a C compiler and make, and which distributions have it: the JIT's tools as data for the plan,
+// and the words for any tool and where to get it. Knows nothing of any machine.
 //
 // Sources: Tools/jit/_llvm.py and Tools/jit/README.md of each version; the package indexes of Debian 12 (bookworm),
 // 13 (trixie) and 14 (forky) in 2026-11; for Amazon Linux 2023 its package lists of 2025-08 and 2025-10 and what public
@@ -71,9 +71,11 @@ export function whereToGet(requires: readonly Requirement[]): string {
   ].join('; ');
 }
 
+const toolNames = { llvm: 'LLVM', python: 'Python', perl: 'perl', autoreconf: 'autoreconf' } as const;
+
 /** "LLVM 18", "Python 3.11 or newer" */
 export function toolName({ tool, version, exact }: Requirement): string {
-  return `${tool === 'llvm' ? 'LLVM' : 'Python'} ${version}${exact ? '' : ' or newer'}`;
+  return `${toolNames[tool]} ${version}${exact ? '' : ' or newer'}`;
 }
 
 function from(requires: readonly Requirement[], manager: 'apt' | 'dnf', command: string): string | undefined {

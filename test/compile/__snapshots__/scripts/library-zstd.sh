@@ -1,0 +1,28 @@
+#!/bin/sh
+# zstd 1.5.7 for x86_64; generated from the plan, do not edit.
+set -eu
+# Everything that could make two builds differ is pinned here.
+export SOURCE_DATE_EPOCH=1767225600 LC_ALL=C TZ=UTC PYTHONHASHSEED=0
+unset PYTHONHOME PYTHONPATH PYTHONSTARTUP CFLAGS CPPFLAGS LDFLAGS LIBS MAKEFLAGS MFLAGS
+umask 022
+step() { printf '::step %s\n' "$1"; }
+export CC="${CC:-cc}"
+
+step library
+mkdir -p "$WORK/src" "$OUT/lib" "$OUT/include" "$OUT/notices"
+tar -xf "$SOURCE" -C "$WORK/src" --strip-components=1
+cd "$WORK/src"
+export CFLAGS='-O3 -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pie -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2'
+OPTIONS='ZSTD_LEGACY_SUPPORT=0 ZSTD_NO_ASM=0'
+# -mt: compression.zstd can be asked for several threads.
+make -j"$JOBS" V=1 -C lib libzstd.a-mt $OPTIONS
+cp lib/libzstd.a "$OUT/lib/"
+cp lib/zstd.h lib/zdict.h lib/zstd_errors.h "$OUT/include/"
+
+step archive
+# The same bytes whenever and by whomever: no dates, no owners, no debugging information.
+for archive in "$OUT"/lib/*.a; do
+  objcopy --strip-debug --enable-deterministic-archives "$archive"
+done
+cp LICENSE "$OUT/notices/zstd.txt" 2>/dev/null ||
+  printf '%s\n' 'zstd 1.5.7: BSD-3-Clause' > "$OUT/notices/zstd.txt"
