@@ -1,4 +1,5 @@
 // `make-runtime list`: what can be built, and for how long it is supported.
+import { columns } from '../lib/columns.ts';
 import { listRecipes, type RecipeRow } from '../recipe/list.ts';
 import { loadRecipe, recipeNames } from '../recipe/load.ts';
 import { printRecipeName } from '../recipe/name.ts';
@@ -25,13 +26,5 @@ function table(rows: readonly RecipeRow[]): string {
       .join(', '),
     row.pinned.slice(1).join(', '),
   ]);
-  const widths = head.map((cell, column) => Math.max(cell.length, ...body.map((row) => row[column]?.length ?? 0)));
-  return [head, ...body]
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  return columns([head, ...body]).join('\n');
 }

@@ -1,4 +1,5 @@
 // `make-runtime lock --upgrade`: a table of what would change; writes it with --write, and tells CI with --check.
+import { columns } from '../lib/columns.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { recipeNames } from '../recipe/load.ts';
 import { lockPath, readLock, writeLock } from '../source/lock.ts';
@@ -65,15 +66,7 @@ function table(rows: readonly UpgradeRow[]): string {
     pin?.sha256 ?? (failure ? `refused: ${failure.code}` : 'up to date'),
     signature ? `${signature.email}, ${signature.log} ${signature.logIndex}` : '',
   ]);
-  const widths = head.map((cell, column) => Math.max(cell.length, ...body.map((row) => row[column]?.length ?? 0)));
-  return [head, ...body]
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  return columns([head, ...body]).join('\n');
 }
 
 function count(n: number): string {

@@ -91,7 +91,11 @@ export async function openContainerEngine(cli: ContainerCli, ctx: Calling): Prom
     return { stdout: result.stdout ?? '', stderr: result.stderr ?? '', ok: !result.failed };
   };
   const answer = await call(cli.info);
-  if (!answer.ok) throw unavailable(cli, answer.stderr);
+  if (!answer.ok) {
+    // Docker 20.10 says of an engine that it cannot reach only that its template failed; `version` says why.
+    const { stderr } = await call(['version']);
+    throw unavailable(cli, stderr || answer.stderr);
+  }
   return { cli, call, rootless: cli.rootless.test(answer.stdout.trim()) };
 }
 

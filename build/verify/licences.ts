@@ -1,5 +1,6 @@
 // Whose work a layer is: every component that its build.json lists, with its licence and the licence's text, which is
 // looked for in the layer. Judges nothing and reads no statement that lies beside the artifact.
+import { columns } from '../lib/columns.ts';
 import { langFolder } from '../package/layout.ts';
 import type { Component } from '../sbom/model.ts';
 import { findWheels, type Wheel } from '../sbom/wheels.ts';
@@ -49,10 +50,9 @@ export function describeLicences({ artifact, components, unlisted }: Licences): 
     licence ?? (licenceWords === undefined ? 'not stated' : `"${licenceWords}"`),
     [...texts, ...missing.map((path) => `${path} (missing)`)].join(', ') || 'no text in the artifact',
   ]);
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   return [
     `${artifact}: ${count(components.length, 'component')}`,
-    ...rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd()),
+    ...columns(rows).map((line) => `  ${line}`),
     ...others,
   ].join('\n');
 }

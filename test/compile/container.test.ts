@@ -128,8 +128,9 @@ describe('an engine that cannot be used', () => {
 
   test('no permission on its socket', async () => {
     const fake = await fakeEngine(dir, 'docker');
+    await fake.does('info', 'echo "template: executing at <.SecurityOptions>: nil pointer" >&2; exit 1');
     await fake.does(
-      'info',
+      'version',
       'echo "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock" >&2; exit 1',
     );
     await expect(choose(fake.path)).rejects.toMatchObject({

@@ -130,7 +130,11 @@ export async function importFolder(
 }
 
 async function pack(root: string, tar: string): Promise<void> {
-  await execa('tar', ['-C', root, '--sort=name', '-cf', tar, '.']);
+  // The same image whenever it is made, as far as packages are the same: no dates, no logs.
+  const excluded = ['./var/log/*', './var/cache/ldconfig/*', './etc/machine-id', './dev/*'].map(
+    (path) => `--exclude=${path}`,
+  );
+  await execa('tar', ['-C', root, '--sort=name', '--mtime=@0', ...excluded, '-cf', tar, '.']);
 }
 
 async function importTar(tar: string, name: string, engines: Engines, options: string[] = []): Promise<void> {
