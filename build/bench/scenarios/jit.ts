@@ -7,7 +7,7 @@ import { smallEvent } from './samples.ts';
 const warmUp = 60;
 const invocations = 40;
 
-/** Each of a few milliseconds, of another kind: whole numbers, floating point, objects and their methods, text. */
+/** Each of a millisecond or two, of another kind: whole numbers, floating point, objects and their methods, text. */
 const handlers = {
   primes: `def handler(event, context):
     found = 0
