@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
 import { MakeRuntimeError } from '../lib/errors.ts';
-import type { Library, Plan, Requirement } from '../recipe/model.ts';
+import { needsOfArchives } from '../recipe/libraries.ts';
+import type { BuilderFacts, Library, Plan, Requirement } from '../recipe/model.ts';
 import { type Gap, gapOf, missingRequirements, requirementCommands } from './requirement.ts';
 import { quote } from './script.ts';
 
@@ -44,6 +45,11 @@ export interface Needs {
   readonly requires: readonly Requirement[];
 }
 
+/** What the plan keeps of a probe, whatever ran it. */
+export function factsOf({ system, compiler, packages, archivesNeed }: Omit<Probe, 'builder'>): BuilderFacts {
+  return { system, compiler, packages, ...(archivesNeed === undefined ? {} : { archivesNeed }) };
+}
+
 /** What a plan asks of the machine: libraries from pinned source are none of its affair. */
 export function needsOf({ libraries, requires }: Pick<Plan, 'libraries' | 'requires'>): Needs {
   return { libraries: libraries.filter(({ origin }) => origin === 'system'), requires };
@@ -65,6 +71,7 @@ export interface Probe {
   readonly compiler: string | null;
   /** Installed versions of the packages that provide the static archives, by package name. */
   readonly packages: Readonly<Record<string, string>>;
+  readonly archivesNeed?: BuilderFacts['archivesNeed'];
   /** sha256 over every installed package and its version: two machines with the same one have the same packages. */
   readonly packagesDigest: string;
   readonly packageManager: PackageManager | undefined;
@@ -84,7 +91,8 @@ export function probeProgram({ libraries, requires }: Needs, cc: string): string
     `missing:${name}`,
     '#endif',
   ]);
-  const archives = libraries.flatMap((library) => library.archives);
+  const needs = needsOfArchives(libraries);
+  const archives = [...libraries, ...needs.map(({ library }) => library)].flatMap((library) => library.archives);
   return `${[
     'export LC_ALL=C',
     '# Announces a key and shows what a command prints, when it can be run and succeeds.',
@@ -96,7 +104,12 @@ export function probeProgram({ libraries, requires }: Needs, cc: string): string
       const list = `printf '::packages ${name}\\n'; ${query.map(quote).join(' ')} 2>/dev/null </dev/null`;
       return `if command -v ${probe} >/dev/null; then ${list}; fi`;
     }),
-    ...archives.map((archive) => `show 'archive ${archive}' ${compiler} -print-file-name=${archive}`),
+    '# Whether an archive has undefined symbols that begin like this.',
+    'needs() { nm -u "$("$1" -print-file-name="$2")" 2>/dev/null | grep -m 1 " U $3"; }',
+    ...needs.map(
+      ({ archive, symbols, library }) => `show 'needs ${library.name}' needs ${compiler} ${archive} ${symbols}`,
+    ),
+    ...[...new Set(archives)].map((archive) => `show 'archive ${archive}' ${compiler} -print-file-name=${archive}`),
     ...requires.flatMap((requirement) =>
       requirementCommands(requirement).map(
         (command, index) => `show 'requirement ${requirement.tool} ${index}' ${command}`,
@@ -119,6 +132,10 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
     answers.set(key, lines);
   }
   const first = (key: string): string | undefined => answers.get(key)?.find((line) => line.trim() !== '');
+  const beside = needsOfArchives(libraries).flatMap(({ library }) =>
+    first(`needs ${library.name}`) === undefined ? [] : [library],
+  );
+  const all = [...libraries, ...beside.filter(({ name }) => !libraries.some((library) => library.name === name))];
   const packageManager = packageManagers.find(({ name }) => answers.has(`packages ${name}`));
   const list = (answers.get(`packages ${packageManager?.name}`) ?? []).filter((line) => /^[^ ]+ [^ ]+$/.test(line));
   const installed = Object.fromEntries(list.map((line) => line.split(' ') as [string, string]));
@@ -145,7 +162,7 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
       if (lacking.has(`missing:${library.name}`))
         missing.push({ kind: 'header', name: library.header, modules, packages });
     }
-    for (const library of libraries) {
+    for (const library of all) {
       for (const name of library.archives) {
         // A full path when the linker would find the file, and the bare name when not.
         if (isAbsolute(first(`archive ${name}`) ?? '')) continue;
@@ -159,7 +176,7 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
     );
     return gapOf(requirement, texts) ?? [];
   });
-  const wanted = packageManager ? libraries.flatMap(packageOf) : [];
+  const wanted = packageManager ? all.flatMap(packageOf) : [];
   return {
     system: first('system') ?? `${process.platform} ${process.arch}`,
     compiler,
@@ -175,6 +192,7 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
           .join(''),
       )
       .digest('hex'),
+    ...(beside.length > 0 ? { archivesNeed: beside.map(({ name }) => name) } : {}),
     packageManager,
     missing,
     gaps,
@@ -186,6 +204,8 @@ export function packagesFor({ libraries, requires }: Needs, manager: PackageMana
   const names = [
     ...manager.toolchain,
     ...libraries.map(({ packages }) => packages[manager.name]),
+    // Only an archive that is there can be asked whether it needs them.
+    ...needsOfArchives(libraries).map(({ library }) => library.packages[manager.name]),
     ...requires.flatMap(({ packages }) => packages[manager.name].names),
   ];
   return [...new Set(names)].sort();

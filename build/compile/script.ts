@@ -175,6 +175,16 @@ function collectLibraries(plan: Plan): string[] {
     'for archive in "$WORK"/lib/*.a; do',
     '  [ ! -e "$archive" ] || objcopy -R .eh_frame -R .rela.eh_frame "$archive"',
     'done',
+    ...systemOnes(plan).flatMap(mergeLibrary),
+  ];
+}
+
+function mergeLibrary({ name, archives, mergedInto }: Plan['libraries'][number]): string[] {
+  if (mergedInto === undefined) return [];
+  const lines = ['create merged.a', ...[mergedInto, ...archives].map((archive) => `addlib ${archive}`), 'save', 'end'];
+  return [
+    `# ${mergedInto} needs ${name}, which the link does not name behind it.`,
+    `(cd "$WORK/lib" && printf '%s\\n' ${lines.map(quote).join(' ')} | ar -M && mv merged.a ${mergedInto})`,
   ];
 }
 

@@ -86,7 +86,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
   const withoutModules = chosen((choices) => choices.without).map(reasoned);
   const left = withoutModules.map(({ value }) => value);
   const origin = originOf(choice);
-  const libraries = chosenLibraries(recipe, choice, left, lock);
+  const libraries = chosenLibraries(recipe, choice, left, lock, builder);
   const bytecode = bytecodeOptions(minor, profile);
   const keep = [...recipe.keep, ...intent.keep, ...(choice.withHeaders ? ['headers'] : [])];
   const configure = [
@@ -158,10 +158,16 @@ export function needs(
   };
 }
 
-function chosenLibraries(recipe: Recipe, choice: Choice, without: readonly string[], lock: Lock): readonly Library[] {
+function chosenLibraries(
+  recipe: Recipe,
+  choice: Choice,
+  without: readonly string[],
+  lock: Lock,
+  builder?: Builder,
+): readonly Library[] {
   return originOf(choice) === 'source'
     ? sourceLibraries(recipe.python, without, choice.arch, lock)
-    : librariesFor(recipe.python, without);
+    : librariesFor(recipe.python, without, builder?.archivesNeed);
 }
 
 function originOf(choice: Choice): LibraryOrigin {

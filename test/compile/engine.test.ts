@@ -112,6 +112,40 @@ test('the host probe and its refusals', async () => {
   );
 });
 
+test("what the system's own archives need is found, missed and recorded", async () => {
+  const bin = join(dir, 'bin');
+  await mkdir(bin);
+  const tool = (name: string, text: string) => writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  for (const name of ['make', 'tar', 'xz', 'ar', 'ld', 'objcopy', 'apt-get']) await tool(name, `echo ${name} 1.0`);
+  await tool('dpkg-query', 'echo libssl-dev 3.5.7; echo libzstd-dev 1.5.7');
+  const cc = (has: string) =>
+    tool(
+      'cc',
+      `case $1 in --version) echo cc 14;; -print-file-name=${has}) echo "/lib/\${1#*=}";; -print-file-name=*) echo "\${1#*=}";; esac`,
+    );
+  await tool('nm', `[ "$2" = /lib/libcrypto.a ] && echo "                 U ZSTD_compress"`);
+  const libraries = librariesFor('3.13', []).filter(({ name }) => name === 'openssl');
+  const look = () => probeHost(libraries, { PATH: `${bin}:/usr/bin:/bin` });
+
+  await cc('lib*');
+  const found = await look();
+  expect(found.missing).toEqual([]);
+  expect(found.builder).toMatchObject({
+    archivesNeed: ['zstd'],
+    packages: { 'libssl-dev': '3.5.7', 'libzstd-dev': '1.5.7' },
+  });
+  await cc('lib[cs]*');
+  expect((await look()).missing).toEqual([
+    { kind: 'archive', name: 'libzstd.a', modules: ['_ssl', '_hashlib'], packages: ['libzstd-dev'] },
+  ]);
+  // As on Debian 12: nothing is recorded, and nothing else is wanted.
+  await tool('nm', 'echo "                 U memcpy"');
+  const none = await look();
+  expect(none.missing).toEqual([]);
+  expect(none.builder).not.toHaveProperty('archivesNeed');
+  expect(none.builder.packages).toEqual({ 'libssl-dev': '3.5.7' });
+});
+
 describe("the JIT's LLVM and Python", () => {
   const host = async (tools: Record<string, string>) => {
     const bin = join(dir, 'bin');
