@@ -464,7 +464,10 @@ int main(int argc, char **argv)
         unsetenv(in_wrapper);
         return run_lambda(&p, argc, argv, !direct);
     }
-    /* The recipes leave out the coloured prompt of 3.13 (_pyrepl); without this, starting it would fail. */
-    setenv("PYTHON_BASIC_REPL", "1", 0);
+    /* The recipes leave out the coloured prompt of 3.13 (_pyrepl), which only a terminal would get; without this,
+       starting it would fail. */
+    if (isatty(STDIN_FILENO)) {
+        setenv("PYTHON_BASIC_REPL", "1", 0);
+    }
     return Py_BytesMain(argc, argv);
 }

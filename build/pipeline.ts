@@ -8,6 +8,7 @@ import type { Engine } from './compile/engine.ts';
 import { compileLibraries } from './compile/libraries.ts';
 import { bootstrapDigest, link } from './compile/link.ts';
 import { profileDigest, requireProfile } from './compile/profile.ts';
+import type { Gap } from './compile/requirement.ts';
 import type { Context } from './lib/context.ts';
 import { MakeRuntimeError } from './lib/errors.ts';
 import { writeWhole } from './lib/folder.ts';
@@ -65,6 +66,12 @@ export interface BuildChoice extends EngineChoice {
   readonly profileData?: string | undefined;
 }
 
+export interface Survey {
+  readonly plan: Plan;
+  /** What the builder does not have of the plan's `requires`. */
+  readonly gaps: readonly Gap[];
+}
+
 export interface Built {
   readonly plan: Plan;
   readonly layer: Layer;
@@ -74,7 +81,12 @@ export interface Built {
 
 /** What a request means on this machine, before anything is done about it. */
 export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<Plan> {
-  if (request.recipe.endsWith('.json')) return obeyable(await readPlan(request.recipe), ctx);
+  return (await surveyPlan(request, ctx)).plan;
+}
+
+/** The same, with what the builder lacks for it; of a plan from a file, nobody has looked. */
+export async function surveyPlan(request: PlanRequest, ctx: Context): Promise<Survey> {
+  if (request.recipe.endsWith('.json')) return { plan: await obeyable(await readPlan(request.recipe), ctx), gaps: [] };
   const named = parseRecipeName(request.recipe, await recipeNames(ctx.packageDir));
   const recipe = await loadRecipe(named.reference, ctx.packageDir);
   const version = request.python ?? named.version;
@@ -93,8 +105,8 @@ export async function resolvePlan(request: PlanRequest, ctx: Context): Promise<P
     training: (await digestFile(trainingProgram(ctx), ctx.signal)).sha256,
     ...(request.profileData === undefined ? {} : { profileData: await profileDigest(request.profileData, ctx.signal) }),
   };
-  const { builder } = await engine.look(needs(recipe, choice, lock));
-  return plan(recipe, choice, lock, builder, await bootstrapDigest(ctx.packageDir));
+  const { builder, gaps } = await engine.look(needs(recipe, choice, lock));
+  return { plan: plan(recipe, choice, lock, builder, await bootstrapDigest(ctx.packageDir)), gaps };
 }
 
 /** A plan from a file, which only the code it was made with can obey. */

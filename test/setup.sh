@@ -1,12 +1,14 @@
 #!/bin/sh
 # Before the tests: the npm packages, and the programs that tests call as judges or build with. Installs the latter only
-# where it can (apt-get, as root), and says so first; elsewhere it says what is missing and lets the tests tell.
+# where it can (apt-get, as root), and says so first; elsewhere it says what is missing and lets the tests tell. Arguments
+# are more packages.
 set -eu
 cd "$(dirname "$0")/.."
 
 [ -f node_modules/.package-lock.json ] || npm ci --no-audit --no-fund >&2
 
 packages='gcc libc6-dev make xz-utils binutils libssl-dev libsqlite3-dev libffi-dev zlib1g-dev libbz2-dev liblzma-dev uuid-dev python3-dev python3-venv unzip procps strace util-linux ca-certificates podman runc uidmap docker.io debootstrap'
+packages="$packages $*"
 command -v dpkg-query >/dev/null || exit 0
 missing=
 for package in $packages; do

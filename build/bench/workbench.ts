@@ -63,9 +63,9 @@ export async function prepareWorkbench(artifact: string, ctx: Context): Promise<
   const { plan } = record;
   const tools = await compileTools(ctx);
   const layerDir = await unpackLayer(artifact, tree, ctx);
-  const { interpreter, version } = await installClient(plan, installed, ctx);
-  const folder = join(ctx.cacheDir, 'bench');
   const own = join(layerDir, langFolder, 'bin', plan.python.executable);
+  const { interpreter, version } = await installClient(plan, installed, own, ctx);
+  const folder = join(ctx.cacheDir, 'bench');
   const basic: Env = { PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', TZ: ':UTC' };
   const lambda = ({ folder: root }: FunctionFolder, more: Env): Env => ({
     ...basic,
@@ -140,10 +140,15 @@ async function run(python: string, args: readonly string[], what: string, ctx: C
   });
 }
 
-/** A copy of the interpreter as `make install` left it, with AWS's client installed by its own pip. */
+/**
+ * A copy of the interpreter as `make install` left it, with AWS's client installed by its own pip.
+ * @param linked the layer's executable: the same interpreter, bound to an older glibc. It takes the place of one that
+ * was compiled in a container with a newer glibc than this machine's, and so cannot start here.
+ */
 async function installClient(
   plan: Plan,
   installed: string,
+  linked: string,
   ctx: Context,
 ): Promise<{ interpreter: string; version: string }> {
   const folder = join(ctx.cacheDir, 'bench', `client-${compileKey(plan)}`);
@@ -152,6 +157,8 @@ async function installClient(
     ctx.report({ type: 'progress', stage: 'bench', text: "installing AWS's client from PyPI" });
     await cp(installed, scratch, { recursive: true, verbatimSymlinks: true });
     const python = join(scratch, 'bin', plan.python.executable);
+    const starts = await execa(python, ['-I', '-S', '-c', 'pass'], { reject: false, stdin: 'ignore' });
+    if (starts.failed) await cp(linked, python, { force: true });
     await run(python, ['-m', 'ensurepip'], 'pip', ctx);
     // The newest that has a wheel for this interpreter: its source needs autotools and builds libcurl.
     const words = ['install', '--quiet', '--no-warn-script-location', '--only-binary=awslambdaric', 'awslambdaric'];

@@ -4,11 +4,13 @@ import { access, mkdir, statfs } from 'node:fs/promises';
 import { containerClis, openContainerEngine } from '../compile/container-cli.ts';
 import { defaultBuilder, pinnedBuilder } from '../compile/container-engine.ts';
 import { type HostProbe, installCommand, probeHost } from '../compile/host.ts';
+import { andList } from '../compile/requirement.ts';
 import { probeSandbox } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
 import { isMakeRuntimeError } from '../lib/errors.ts';
-import { resolvePlan } from '../pipeline.ts';
+import { resolvePlan, surveyPlan } from '../pipeline.ts';
 import { minorsWith, requirements } from '../recipe/cpython.ts';
+import { toolName, whereToGet } from '../recipe/tools.ts';
 import { readLock } from '../source/lock.ts';
 import type { Edge } from './edge.ts';
 
@@ -152,34 +154,25 @@ async function engines({ ctx }: Edge): Promise<Finding[]> {
 
 /** What the release profile needs beside the compiler: tools that its libraries' own build systems call. */
 async function release({ ctx }: Edge): Promise<Finding> {
-  const plan = await resolvePlan({ recipe: '3.14', profile: 'release' }, ctx);
-  const probe = await probeHost([], ctx.env, plan.requires);
-  const lacks = probe.missing.filter(({ name }) => plan.requires.some(({ tool }) => tool === name));
-  if (lacks.length === 0)
-    return { topic: 'release', state: 'ok', message: 'the release profile can be built: pinned libraries, PGO, LTO' };
-  const fix = installCommand({ ...probe, missing: lacks })?.join(' ');
-  return {
-    topic: 'release',
-    state: 'optional',
-    message: `the release profile lacks ${lacks.map(({ name, reason }) => `${name}: ${reason}`).join(' ')}`,
-    ...(fix ? { fix } : {}),
-  };
+  const topic = 'release';
+  const { plan, gaps } = await surveyPlan({ recipe: '3.14', profile: 'release', engine: 'host' }, ctx);
+  if (gaps.length === 0)
+    return { topic, state: 'ok', message: 'the release profile can be built: pinned libraries, PGO, LTO' };
+  const fix = whereToGet(plan.requires);
+  return { topic, state: 'optional', message: `the release profile lacks ${andList(gaps)}`, fix };
 }
 
-/** Which versions' JIT could be built here: the requirements of each plan, asked one by one. */
-async function jit({ ctx }: Edge): Promise<Finding> {
-  const rows = await Promise.all(
-    minorsWith('jit').map(async (minor) => {
-      const { missing } = await probeHost([], ctx.env, requirements(minor, 'jit'));
-      return { minor, lacks: missing.filter(({ kind }) => kind === 'requirement').map(({ name }) => name) };
+/** Whether each version's JIT could be built here: the requirements of its plan. */
+async function jit({ ctx }: Edge): Promise<Finding[]> {
+  return Promise.all(
+    minorsWith('jit').map(async (minor): Promise<Finding> => {
+      const topic = `jit ${minor}`;
+      const requires = requirements(minor, 'jit');
+      const { gaps } = await probeHost([], ctx.env, requires);
+      if (gaps.length === 0)
+        return { topic, state: 'ok', message: `${requires.map(toolName).join(' and ')} are there` };
+      const fix = whereToGet(gaps.map(({ requirement }) => requirement));
+      return { topic, state: 'optional', message: `not found: ${andList(gaps)}`, fix };
     }),
   );
-  const ready = rows.filter(({ lacks }) => lacks.length === 0).map(({ minor }) => minor);
-  if (ready.length > 0) return { topic: 'jit', state: 'ok', message: `the JIT of ${ready.join(', ')} can be built` };
-  return {
-    topic: 'jit',
-    state: 'optional',
-    message: `not here: ${rows.map(({ minor, lacks }) => `${minor} lacks ${lacks.join(' and ')}`).join('; ')}`,
-    fix: 'apt-get install clang-18 llvm-18 python3 (Debian 13), dnf install clang18 llvm18 python3.12 (Amazon Linux 2023)',
-  };
 }

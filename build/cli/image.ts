@@ -30,7 +30,7 @@ export async function image(options: ImageOptions, edge: Edge): Promise<void> {
   if (!subject.endsWith('.zip')) {
     const plan = await resolvePlan({ recipe: subject, ...request }, edge.ctx);
     for (const note of plan.notes) edge.ctx.report({ type: 'note', message: note });
-    const built = await buildRuntime(plan, output, edge.ctx);
+    const built = await buildRuntime(plan, output, edge.ctx, request);
     layer = built.layer.path;
     verdict = built.verdict;
   }

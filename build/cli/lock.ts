@@ -3,7 +3,17 @@ import { readFile } from 'node:fs/promises';
 import { defaultBuilder } from '../compile/container-engine.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { recipeNames } from '../recipe/load.ts';
-import { addPin, checkLock, lockError, lockPath, pinBuilder, readLock, verifyPins, writeLock } from '../source/lock.ts';
+import { builderPin } from '../registry/pin.ts';
+import {
+  addPin,
+  checkLock,
+  lockError,
+  lockPath,
+  readLock,
+  verifyPins,
+  withBuilder,
+  writeLock,
+} from '../source/lock.ts';
 import type { Edge } from './edge.ts';
 
 export interface LockOptions {
@@ -30,7 +40,7 @@ export async function lock(options: LockOptions, edge: Edge): Promise<void> {
     let pins = await readLock(ctx.packageDir);
     for (const version of options.add) pins = await addPin(pins, version, ctx, options.mirror);
     if (options.builder)
-      pins = await pinBuilder(pins, options.builder === true ? defaultBuilder : options.builder, ctx);
+      pins = withBuilder(pins, await builderPin(options.builder === true ? defaultBuilder : options.builder, ctx));
     await writeLock(ctx.packageDir, pins);
     edge.print(edge.json ? JSON.stringify(pins) : `${lockPath(ctx.packageDir)}: ${pins.sources.length} pins`);
     return;

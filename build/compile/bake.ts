@@ -14,8 +14,13 @@ const defaultNode = 'public.ecr.aws/docker/library/node:22-slim';
 
 export type ContainerPlan = Plan & { readonly builder: ContainerBuilder };
 
-/** Throws USAGE for a plan of the host engine: no other machine has that builder. */
+/** Throws USAGE for a plan of the host engine, whose builder no other machine has, and for one with extras. */
 export function requireContainerPlan(plan: Plan): asserts plan is ContainerPlan {
+  if (plan.extras) {
+    throw new MakeRuntimeError('USAGE', `Plan ${plan.name} bakes in packages, which BuildKit's stages do not fetch.`, {
+      remedy: 'Use `make-runtime build` for this recipe, or give the packages a layer of their own.',
+    });
+  }
   // The stages of its libraries and of its training are not in the Dockerfile yet.
   if (plan.profiling || plan.libraries.some(({ origin }) => origin === 'source')) {
     throw new MakeRuntimeError(

@@ -9,7 +9,17 @@ import type { Arch, Builder } from '../recipe/model.ts';
 import { askContainer, failed, imageAfter, platforms } from './container.ts';
 import { type ContainerEngine, engineFault, lastLines } from './container-cli.ts';
 import { diagnose } from './diagnose.ts';
-import { type Needs, type PackageManager, type Probe, packagesFor, probeProgram, readProbe } from './probe.ts';
+import {
+  factsOf,
+  type Needs,
+  type PackageManager,
+  type Probe,
+  packageManagers,
+  packagesFor,
+  probeProgram,
+  readProbe,
+} from './probe.ts';
+import { unobtainableRequirements } from './requirement.ts';
 import { quote } from './script.ts';
 
 export interface PreparedBuilder {
@@ -46,23 +56,20 @@ export async function prepareBuilder(
   const prepared = await inspectImage(engine, tag);
   const at = async (id: string): Promise<PreparedBuilder> => {
     const probe = await probeImage(engine, id, arch, needs, ctx);
-    const { system, compiler, packages, packagesDigest } = probe;
     return {
       image: id,
       probe,
       builder: {
         engine: 'container',
-        image: { reference, rootfs: base.rootfs, packages: packagesDigest },
-        system,
-        compiler,
-        packages,
+        image: { reference, rootfs: base.rootfs, packages: probe.packagesDigest },
+        ...factsOf(probe),
       },
     };
   };
   if (prepared) return at(prepared.id);
   const bare = await at(base.id);
-  const { packageManager, missing } = bare.probe;
-  if (missing.length === 0 || !packageManager) return bare;
+  const { packageManager, missing, gaps } = bare.probe;
+  if (missing.length + gaps.length === 0 || !packageManager) return bare;
   const running = preparing.get(tag) ?? install(engine, base.id, arch, needs, packageManager, tag, reference, ctx);
   preparing.set(tag, running);
   try {
@@ -76,8 +83,8 @@ export async function prepareBuilder(
 }
 
 /** What a builder image is asked to have, whatever its package manager. */
-function wanted({ libraries, requires }: Needs): unknown {
-  return [libraries.map(({ packages }) => packages), requires.map(({ tool, version }) => [tool, version])];
+function wanted(needs: Needs): unknown {
+  return packageManagers.map((manager) => packagesFor(needs, manager));
 }
 
 /** The text that installs packages, for a container and for a Dockerfile alike. */
@@ -131,6 +138,8 @@ async function install(
   if (status === 0) return;
   const fault = engineFault(engine.cli, `${stderr}\n${tail.join('\n')}`);
   if (fault) throw fault;
+  const unobtainable = unobtainableRequirements(tail.join('\n'), needs.requires, reference);
+  if (unobtainable) throw unobtainable;
   throw diagnose(
     {
       what: `Installing packages in the builder image ${reference}`,

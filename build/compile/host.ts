@@ -2,7 +2,7 @@
 // early), by doctor and by quickstart. Refuses to install anything.
 import { execa } from 'execa';
 import type { Builder, Library, Requirement } from '../recipe/model.ts';
-import { type Probe, probeProgram, readProbe } from './probe.ts';
+import { factsOf, type Probe, probeProgram, readProbe } from './probe.ts';
 
 export { installCommand, requireComplete } from './probe.ts';
 
@@ -27,8 +27,7 @@ export async function probeHost(
     stdin: 'ignore',
   });
   const probe = readProbe(stdout, needs, cc);
-  const { system, compiler, packages } = probe;
-  return { ...probe, builder: { engine: 'host', system, compiler, packages } };
+  return { ...probe, builder: { engine: 'host', ...factsOf(probe) } };
 }
 
 function clean(env: Environment): Record<string, string> {

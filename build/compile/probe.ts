@@ -3,7 +3,9 @@
 import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
 import { MakeRuntimeError } from '../lib/errors.ts';
-import type { Library, Plan, Requirement } from '../recipe/model.ts';
+import { needsOfArchives } from '../recipe/libraries.ts';
+import type { BuilderFacts, Library, Plan, Requirement } from '../recipe/model.ts';
+import { type Gap, gapOf, missingRequirements, requirementCommands } from './requirement.ts';
 import { quote } from './script.ts';
 
 export interface PackageManager {
@@ -43,20 +45,24 @@ export interface Needs {
   readonly requires: readonly Requirement[];
 }
 
+/** What the plan keeps of a probe, whatever ran it. */
+export function factsOf({ system, compiler, packages, archivesNeed }: Omit<Probe, 'builder'>): BuilderFacts {
+  return { system, compiler, packages, ...(archivesNeed === undefined ? {} : { archivesNeed }) };
+}
+
 /** What a plan asks of the machine: libraries from pinned source are none of its affair. */
 export function needsOf({ libraries, requires }: Pick<Plan, 'libraries' | 'requires'>): Needs {
   return { libraries: libraries.filter(({ origin }) => origin === 'system'), requires };
 }
 
 export interface Missing {
-  readonly kind: 'tool' | 'header' | 'archive' | 'requirement';
+  readonly kind: 'tool' | 'header' | 'archive';
   /** "cc", "openssl/ssl.h", "libssl.a" */
   readonly name: string;
   /** Stdlib modules that cannot be built without it; empty for a tool. */
   readonly modules: readonly string[];
   /** The package that provides it with this machine's package manager, when known. */
   readonly packages: readonly string[];
-  readonly reason?: string;
 }
 
 export interface Probe {
@@ -65,10 +71,13 @@ export interface Probe {
   readonly compiler: string | null;
   /** Installed versions of the packages that provide the static archives, by package name. */
   readonly packages: Readonly<Record<string, string>>;
+  readonly archivesNeed?: BuilderFacts['archivesNeed'];
   /** sha256 over every installed package and its version: two machines with the same one have the same packages. */
   readonly packagesDigest: string;
   readonly packageManager: PackageManager | undefined;
   readonly missing: readonly Missing[];
+  /** Requirements that are not met. */
+  readonly gaps: readonly Gap[];
 }
 
 /**
@@ -82,7 +91,8 @@ export function probeProgram({ libraries, requires }: Needs, cc: string): string
     `missing:${name}`,
     '#endif',
   ]);
-  const archives = libraries.flatMap((library) => library.archives);
+  const needs = needsOfArchives(libraries);
+  const archives = [...libraries, ...needs.map(({ library }) => library)].flatMap((library) => library.archives);
   return `${[
     'export LC_ALL=C',
     '# Announces a key and shows what a command prints, when it can be run and succeeds.',
@@ -94,7 +104,12 @@ export function probeProgram({ libraries, requires }: Needs, cc: string): string
       const list = `printf '::packages ${name}\\n'; ${query.map(quote).join(' ')} 2>/dev/null </dev/null`;
       return `if command -v ${probe} >/dev/null; then ${list}; fi`;
     }),
-    ...archives.map((archive) => `show 'archive ${archive}' ${compiler} -print-file-name=${archive}`),
+    '# Whether an archive has undefined symbols that begin like this.',
+    'needs() { nm -u "$("$1" -print-file-name="$2")" 2>/dev/null | grep -m 1 " U $3"; }',
+    ...needs.map(
+      ({ archive, symbols, library }) => `show 'needs ${library.name}' needs ${compiler} ${archive} ${symbols}`,
+    ),
+    ...[...new Set(archives)].map((archive) => `show 'archive ${archive}' ${compiler} -print-file-name=${archive}`),
     ...requires.flatMap((requirement) =>
       requirementCommands(requirement).map(
         (command, index) => `show 'requirement ${requirement.tool} ${index}' ${command}`,
@@ -117,6 +132,10 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
     answers.set(key, lines);
   }
   const first = (key: string): string | undefined => answers.get(key)?.find((line) => line.trim() !== '');
+  const beside = needsOfArchives(libraries).flatMap(({ library }) =>
+    first(`needs ${library.name}`) === undefined ? [] : [library],
+  );
+  const all = [...libraries, ...beside.filter(({ name }) => !libraries.some((library) => library.name === name))];
   const packageManager = packageManagers.find(({ name }) => answers.has(`packages ${name}`));
   const list = (answers.get(`packages ${packageManager?.name}`) ?? []).filter((line) => /^[^ ]+ [^ ]+$/.test(line));
   const installed = Object.fromEntries(list.map((line) => line.split(' ') as [string, string]));
@@ -143,7 +162,7 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
       if (lacking.has(`missing:${library.name}`))
         missing.push({ kind: 'header', name: library.header, modules, packages });
     }
-    for (const library of libraries) {
+    for (const library of all) {
       for (const name of library.archives) {
         // A full path when the linker would find the file, and the bare name when not.
         if (isAbsolute(first(`archive ${name}`) ?? '')) continue;
@@ -151,13 +170,13 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
       }
     }
   }
-  for (const requirement of requires) {
+  const gaps = requires.flatMap((requirement) => {
     const texts = requirementCommands(requirement).map((_, index) =>
-      (answers.get(`requirement ${requirement.tool} ${index}`) ?? []).join('\n'),
+      answers.get(`requirement ${requirement.tool} ${index}`)?.join('\n'),
     );
-    if (!satisfied(requirement, texts)) missing.push(missingRequirement(requirement, packageManager));
-  }
-  const wanted = packageManager ? libraries.flatMap(packageOf) : [];
+    return gapOf(requirement, texts) ?? [];
+  });
+  const wanted = packageManager ? all.flatMap(packageOf) : [];
   return {
     system: first('system') ?? `${process.platform} ${process.arch}`,
     compiler,
@@ -173,41 +192,11 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
           .join(''),
       )
       .digest('hex'),
+    ...(beside.length > 0 ? { archivesNeed: beside.map(({ name }) => name) } : {}),
     packageManager,
     missing,
+    gaps,
   };
-}
-
-// Tools/jit looks for `clang` on PATH first, then for `clang-18` (Tools/jit/_llvm.py).
-function requirementCommands({ tool, version }: Requirement): readonly string[] {
-  if (tool === 'perl' || tool === 'autoreconf') return [`${tool} --version`];
-  if (tool === 'python') {
-    return [`python3 -c 'import sys; print(sys.version_info >= (${version.replace('.', ', ')}))'`];
-  }
-  return ['clang', 'llvm-readobj'].flatMap((name) => [`${name} --version`, `${name}-${version} --version`]);
-}
-
-function satisfied({ tool, version }: Requirement, texts: readonly string[]): boolean {
-  if (tool === 'perl' || tool === 'autoreconf') return texts[0] !== '';
-  if (tool === 'python') return texts[0]?.trim() === 'True';
-  const right = texts.map((text) => new RegExp(`version ${version}\\.`).test(text));
-  return (right[0] === true || right[1] === true) && (right[2] === true || right[3] === true);
-}
-
-/** The packages that bring a requirement: names in Debian and Ubuntu, and in Amazon Linux 2023 (cpython-builds notes). */
-function requirementPackages(requirement: Requirement, manager: PackageManager['name']): readonly string[] {
-  const { tool, version, packages } = requirement;
-  if (packages) return packages[manager];
-  if (tool === 'python') return manager === 'apt' ? ['python3'] : ['python3.12'];
-  return manager === 'apt' ? [`clang-${version}`, `llvm-${version}`] : [`clang${version}`, `llvm${version}`];
-}
-
-function missingRequirement(requirement: Requirement, manager: PackageManager | undefined): Missing {
-  const { tool, version, reason } = requirement;
-  const name = tool === 'llvm' ? `LLVM ${version} (clang and llvm-readobj)` : `Python ${version} or newer (python3)`;
-  const packages = manager ? requirementPackages(requirement, manager.name) : [];
-  if (tool === 'perl' || tool === 'autoreconf') return { kind: 'tool', name: tool, modules: [], packages, reason };
-  return { kind: 'requirement', name, modules: [], packages, reason };
 }
 
 /** Every package a build needs with one package manager: the toolchain, the libraries, the requirements. */
@@ -215,7 +204,9 @@ export function packagesFor({ libraries, requires }: Needs, manager: PackageMana
   const names = [
     ...manager.toolchain,
     ...libraries.map(({ packages }) => packages[manager.name]),
-    ...requires.flatMap((requirement) => requirementPackages(requirement, manager.name)),
+    // Only an archive that is there can be asked whether it needs them.
+    ...needsOfArchives(libraries).map(({ library }) => library.packages[manager.name]),
+    ...requires.flatMap(({ packages }) => packages[manager.name].names),
   ];
   return [...new Set(names)].sort();
 }
@@ -226,7 +217,7 @@ export function packagesFor({ libraries, requires }: Needs, manager: PackageMana
  * @param cure what to do instead of running the package manager, where that is not the user's to run
  */
 export function requireComplete(probe: Probe, where = 'on this machine', cure?: string): void {
-  if (probe.missing.length === 0) return;
+  if (probe.missing.length + probe.gaps.length === 0) return;
   const install = installCommand(probe);
   const remedy =
     cure ??
@@ -238,15 +229,7 @@ export function requireComplete(probe: Probe, where = 'on this machine', cure?: 
     const names = lacking.map(({ name }) => name).join(', ');
     throw new MakeRuntimeError('COMPILER_MISSING', `Compiling CPython needs ${names}, not found ${where}.`, { remedy });
   }
-  const required = probe.missing.filter(({ kind }) => kind === 'requirement');
-  if (required.length > 0) {
-    const names = required.map(({ name }) => name).join(' and ');
-    throw new MakeRuntimeError('LLVM_MISSING', `Building the JIT needs ${names}, not found ${where}.`, {
-      remedy:
-        'apt-get install clang-18 llvm-18 python3 (Debian 13), dnf install clang18 llvm18 python3.12 (Amazon Linux).',
-      detail: required.map(({ reason }) => reason).join('\n'),
-    });
-  }
+  if (probe.gaps.length > 0) throw missingRequirements(probe.gaps, where);
   throw new MakeRuntimeError(
     'HEADER_MISSING',
     `Compiling CPython needs ${probe.missing.map(({ name }) => name).join(', ')}, not found ${where}.`,
@@ -261,6 +244,8 @@ export function requireComplete(probe: Probe, where = 'on this machine', cure?: 
 
 /** The one command that installs everything missing, or undefined when the package manager is not known. */
 export function installCommand(probe: Probe): readonly string[] | undefined {
-  const packages = [...new Set(probe.missing.flatMap((missing) => missing.packages))];
-  return probe.packageManager && packages.length > 0 ? [...probe.packageManager.install, ...packages] : undefined;
+  const { missing, gaps, packageManager: manager } = probe;
+  const tools = manager ? gaps.flatMap(({ requirement }) => requirement.packages[manager.name].names) : [];
+  const packages = [...new Set([...missing.flatMap((one) => one.packages), ...tools])];
+  return manager && packages.length > 0 ? [...manager.install, ...packages] : undefined;
 }

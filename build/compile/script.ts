@@ -95,6 +95,7 @@ function sourcesAndConfigure(plan: Plan): readonly string[] {
       // Relative paths, here and below, keep the scratch folder's name out of the binary (__FILE__, VPATH), and let it
       // have a space, which CPython's Makefile does not quote.
       'cd "$WORK/build"',
+      ...findPython(plan),
       ...(fromSource(plan) ? configureForSource(plan) : [configureCommand(plan)]),
       ...staticModules(plan),
     ]),
@@ -174,6 +175,16 @@ function collectLibraries(plan: Plan): string[] {
     'for archive in "$WORK"/lib/*.a; do',
     '  [ ! -e "$archive" ] || objcopy -R .eh_frame -R .rela.eh_frame "$archive"',
     'done',
+    ...systemOnes(plan).flatMap(mergeLibrary),
+  ];
+}
+
+function mergeLibrary({ name, archives, mergedInto }: Plan['libraries'][number]): string[] {
+  if (mergedInto === undefined) return [];
+  const lines = ['create merged.a', ...[mergedInto, ...archives].map((archive) => `addlib ${archive}`), 'save', 'end'];
+  return [
+    `# ${mergedInto} needs ${name}, which the link does not name behind it.`,
+    `(cd "$WORK/lib" && printf '%s\\n' ${lines.map(quote).join(' ')} | ar -M && mv merged.a ${mergedInto})`,
   ];
 }
 
@@ -183,6 +194,26 @@ function systemOnes(plan: Plan): Plan['libraries'] {
 
 function configureCommand(plan: Plan): string {
   return ['../src/configure -q', ...plan.configure.map(({ value }) => quote(value))].join(' \\\n  ');
+}
+
+/** Interpreters a builder may have, in the order they are tried when a build needs one. */
+export const pythonNames = ['python3', 'python3.15', 'python3.14', 'python3.13', 'python3.12', 'python3.11'] as const;
+
+// Where a build needs a Python of some version (Tools/jit), configure would take the first it finds, whatever that is:
+// Amazon Linux 2023's python3 is 3.9, and its newer ones are python3.11 and up.
+function findPython(plan: Plan): string[] {
+  const python = plan.requires.find(({ tool }) => tool === 'python');
+  if (!python) return [];
+  return [
+    `for python in ${pythonNames.join(' ')}; do`,
+    `  if "$python" -c '${newEnough(python.version)}' 2>/dev/null; then export PYTHON_FOR_REGEN="$python"; break; fi`,
+    'done',
+  ];
+}
+
+/** A program for Python that succeeds in this version and in newer ones. @param version "3.11" */
+export function newEnough(version: string): string {
+  return `import sys; sys.exit(sys.version_info < (${version.replace('.', ', ')}))`;
 }
 
 // Where make does not build the stdlib's extension modules itself, the plan brings Modules/Setup.local.

@@ -16,6 +16,7 @@ import type {
   StaticModules,
 } from './model.ts';
 import { setupLocal } from './setup-local.ts';
+import { jitTools } from './tools.ts';
 
 export const minors = ['3.10', '3.11', '3.12', '3.13', '3.14', '3.15'] as const;
 export type Minor = (typeof minors)[number];
@@ -277,16 +278,7 @@ export function linkerFlags(
 /** Tools needed beside a C compiler and make. */
 export function requirements(minor: Minor, flavor: Flavor): readonly Requirement[] {
   const llvm = cpython[minor].llvm;
-  if (flavor !== 'jit' || llvm === undefined) return [];
-  return [
-    {
-      tool: 'llvm',
-      version: llvm,
-      exact: true,
-      reason: `Tools/jit of CPython ${minor} accepts clang and llvm-readobj of LLVM ${llvm} only; not needed at run time.`,
-    },
-    { tool: 'python', version: '3.11', exact: false, reason: 'Tools/jit runs on the builder and needs Python 3.11.' },
-  ];
+  return flavor === 'jit' && llvm !== undefined ? jitTools(minor, llvm) : [];
 }
 
 /** How the release profile trains the compiler. */

@@ -1,6 +1,7 @@
 // A plan as a person reads it: every choice with its reason, within 100 columns. Says nothing that is not in the plan.
 import type { Library, Plan, Reasoned } from './model.ts';
 import { stepsOf } from './steps.ts';
+import { toolName, whereToGet } from './tools.ts';
 
 const columns = 100;
 
@@ -30,9 +31,7 @@ export function describe(plan: Plan): string {
       ]),
     ]),
     ...section('Needs beside a C compiler and make', [
-      ...plan.requires.flatMap((one) =>
-        reasonedLines(`${one.tool} ${one.exact ? '' : '>= '}${one.version}`, one.reason),
-      ),
+      ...plan.requires.flatMap((one) => reasonedLines(toolName(one), `${one.reason} ${whereToGet([one])}.`)),
     ]),
     ...section('Configure', reasoned(collapse(plan.configure))),
     ...section('Compiler flags', reasoned(plan.cflags)),

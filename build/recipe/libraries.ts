@@ -102,14 +102,55 @@ const libraries: readonly Known[] = [
   },
 ];
 
+/** A distribution's archive that needs another library; the undefined symbols of the archive say whether it does. */
+export interface ArchiveNeed {
+  readonly archive: string;
+  readonly symbols: string;
+  readonly library: Library;
+}
+
+// Debian 13 configures OpenSSL with enable-zstd, Debian 12 does not.
+const archiveNeeds = [
+  {
+    archive: 'libcrypto.a',
+    symbols: 'ZSTD_',
+    library: 'zstd',
+    reason: "The builder's libcrypto compresses with it (RFC 8879), and cannot be linked without.",
+  },
+] as const;
+
 /**
  * The build machine's libraries that one version needs, in link order, without those whose every module is left out.
+ * @param archivesNeed what the machine's archives were found to need beside
  */
-export function librariesFor(minor: Minor, withoutModules: readonly string[]): readonly Library[] {
-  return needed(minor, withoutModules, 'system').map((library) => {
-    const { name, ...more } = known(library);
-    return { name, origin: 'system', ...more };
+export function librariesFor(
+  minor: Minor,
+  withoutModules: readonly string[],
+  archivesNeed: readonly string[] = [],
+): readonly Library[] {
+  const own = needed(minor, withoutModules, 'system').map(ofSystem);
+  const found = needsOfArchives(own).filter(({ library }) => archivesNeed.includes(library.name));
+  const both = own.map((library) => {
+    const mergedInto = found.find(({ library: { name } }) => name === library.name)?.archive;
+    return mergedInto === undefined ? library : { ...library, mergedInto };
   });
+  const only = found.map(({ library }) => library).filter(({ name }) => !own.some((library) => library.name === name));
+  return [...both, ...only];
+}
+
+/** What archives of these libraries may need, to be asked of the machine. */
+export function needsOfArchives(own: readonly Library[]): readonly ArchiveNeed[] {
+  return archiveNeeds.flatMap(({ archive, symbols, library: name, reason }) => {
+    const owner = own.find(({ archives }) => archives.includes(archive));
+    const other = libraries.find((library) => library.name === name);
+    if (!owner || !other) return [];
+    return [{ archive, symbols, library: { ...ofSystem(other), modules: owner.modules, reason, mergedInto: archive } }];
+  });
+}
+
+function ofSystem(library: Known): Library {
+  const { name, ...more } = known(library);
+  return { name, origin: 'system', ...more };
 }
 
 /**
@@ -148,7 +189,10 @@ export function libraryRequirements(libraries: readonly Library[]): readonly Req
             version: '5.10',
             exact: false,
             reason: "OpenSSL's Configure is written in it.",
-            packages: { apt: ['perl'], dnf: ['perl-core'] },
+            packages: {
+              apt: { names: ['perl'], releases: 'Debian 12 and later' },
+              dnf: { names: ['perl-core'], releases: 'Amazon Linux 2023' },
+            },
           } as const,
         ]
       : []),
@@ -159,7 +203,10 @@ export function libraryRequirements(libraries: readonly Library[]): readonly Req
             version: '2.68',
             exact: false,
             reason: "Debian's archive of libffi, the second mirror, has no configure script; upstream's has.",
-            packages: { apt: ['autoconf', 'automake', 'libtool'], dnf: ['autoconf', 'automake', 'libtool'] },
+            packages: {
+              apt: { names: ['autoconf', 'automake', 'libtool'], releases: 'Debian 12 and later' },
+              dnf: { names: ['autoconf', 'automake', 'libtool'], releases: 'Amazon Linux 2023' },
+            },
           } as const,
         ]
       : []),

@@ -80,6 +80,8 @@ export interface Library {
   readonly build?: LibraryBuild;
   /** Static archives by file name, in link order. */
   readonly archives: readonly string[];
+  /** An archive of another library, which needs this one and whose part it becomes: CPython does not name it behind it. */
+  readonly mergedInto?: string;
   /** One header that must be there, relative to an include folder. */
   readonly header: string;
   /** Stdlib extension modules that need it. */
@@ -156,8 +158,22 @@ export interface Requirement {
   readonly version: string;
   readonly exact: boolean;
   readonly reason: string;
-  /** What provides it, per package manager, where that is simple. */
-  readonly packages?: { readonly apt: readonly string[]; readonly dnf: readonly string[] };
+  readonly packages: RequirementPackages;
+}
+
+/** What brings a tool, by package manager. */
+export interface RequirementPackages {
+  readonly apt: PackageNames & {
+    /** An image of the distribution that has them. */
+    readonly image?: string;
+  };
+  readonly dnf: PackageNames;
+}
+
+export interface PackageNames {
+  readonly names: readonly string[];
+  /** The releases that are known to have them: "Debian 13"; absent when none is. */
+  readonly releases?: string;
 }
 
 /** How the extension modules become part of the executable. */
@@ -172,13 +188,15 @@ export interface StaticModules {
 /** The place the commands run in, as far as it shapes the result: the same whichever CLI starts the container. */
 export type Builder = HostBuilder | ContainerBuilder;
 
-interface BuilderFacts {
+export interface BuilderFacts {
   /** The system the commands run on, for example "Debian GNU/Linux 12 (bookworm)". */
   readonly system: string;
   /** First line of `cc --version`, or null when there is none: the plan can still be read. */
   readonly compiler: string | null;
   /** Installed versions of the packages that provide the static archives, by package name. */
   readonly packages: Readonly<Record<string, string>>;
+  /** Libraries that the system's own archives need and CPython does not; absent when there are none. */
+  readonly archivesNeed?: readonly string[];
 }
 
 export interface HostBuilder extends BuilderFacts {

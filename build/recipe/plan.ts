@@ -71,7 +71,7 @@ export const deflate = 'fflate@0.8.3/9';
  * @param lock every pinned source
  * @param builder the machine the commands will run on, as far as it shapes the result
  * @param bootstrapDigest sha256 over bootstrap-src/
- * @throws FLAVOR_UNAVAILABLE, PYTHON_NOT_PINNED, LOCK_INVALID
+ * @throws FLAVOR_UNAVAILABLE, FLAVOR_CONFLICT, PYTHON_NOT_PINNED, LOCK_INVALID
  */
 export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builder, bootstrapDigest: string): Plan {
   const { flavor, arch, profile } = choice;
@@ -86,9 +86,14 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
   const withoutModules = chosen((choices) => choices.without).map(reasoned);
   const left = withoutModules.map(({ value }) => value);
   const origin = originOf(choice);
-  const libraries = chosenLibraries(recipe, choice, left, lock);
+  const libraries = chosenLibraries(recipe, choice, left, lock, builder);
   const bytecode = bytecodeOptions(minor, profile);
   const keep = [...recipe.keep, ...intent.keep, ...(choice.withHeaders ? ['headers'] : [])];
+  const configure = [
+    ...configureArguments(minor, flavor, arch, left, origin),
+    ...chosen((choices) => choices.configure).map(reasoned),
+  ];
+  refuseJitWithoutGil(configure);
   const extras = chosen((choices) => choices.extras).map(({ id, reason, packages }) => ({ id, reason, packages }));
   const executable = `python${minor}${flavor === 'free-threaded' ? 't' : ''}`;
   const content: Omit<Plan, 'id'> = {
@@ -110,10 +115,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
     notes: notes(recipe, source, intent.notes),
     source,
     libraries,
-    configure: [
-      ...configureArguments(minor, flavor, arch, left, origin),
-      ...chosen((choices) => choices.configure).map(reasoned),
-    ],
+    configure,
     cflags: [...compilerFlags(minor, flavor, arch, profile), ...chosen((choices) => choices.cflags).map(reasoned)],
     ldflags: [...linkerFlags(minor, flavor, arch, libraries), ...chosen((choices) => choices.ldflags).map(reasoned)],
     staticModules: staticModules(minor, left, libraries),
@@ -156,10 +158,16 @@ export function needs(
   };
 }
 
-function chosenLibraries(recipe: Recipe, choice: Choice, without: readonly string[], lock: Lock): readonly Library[] {
+function chosenLibraries(
+  recipe: Recipe,
+  choice: Choice,
+  without: readonly string[],
+  lock: Lock,
+  builder?: Builder,
+): readonly Library[] {
   return originOf(choice) === 'source'
     ? sourceLibraries(recipe.python, without, choice.arch, lock)
-    : librariesFor(recipe.python, without);
+    : librariesFor(recipe.python, without, builder?.archivesNeed);
 }
 
 function originOf(choice: Choice): LibraryOrigin {
@@ -181,16 +189,32 @@ export function chooseFlavor(named: Flavor | undefined, asked: string | undefine
   }
   if (named === undefined || named === flavor) return flavor;
   if (flavor === 'jit') {
-    // gh-133171: configure builds both, but the JIT is never used; gh-141594 would change that.
-    throw new MakeRuntimeError('FLAVOR_CONFLICT', 'CPython cannot run its JIT in a free-threaded build yet.', {
-      remedy: 'Leave out the "t" for the JIT, or leave out `--flavor jit` for free-threading.',
-    });
+    throw jitWithoutGil('Leave out the "t" for the JIT, or leave out `--flavor jit` for free-threading.');
   }
   throw new MakeRuntimeError(
     'FLAVOR_CONFLICT',
     `The recipe's name says ${named}, but the option says --flavor ${flavor}.`,
     { remedy: 'Say one of them.' },
   );
+}
+
+// A recipe's own flags can ask for both too; the last word on one option is what configure obeys.
+function refuseJitWithoutGil(configure: readonly Reasoned[]): void {
+  const last = (pattern: RegExp): string | undefined =>
+    configure.map(({ value }) => value).findLast((value) => pattern.test(value));
+  const jit = last(/^--(enable|disable)-experimental-jit(=|$)/);
+  const gil = last(/^--(enable|disable)-gil(=|$)/);
+  const hasJit = jit?.startsWith('--enable') && !jit.endsWith('=no');
+  if (hasJit && gil?.startsWith('--disable')) throw jitWithoutGil(`Leave out ${jit} or ${gil} in the recipe.`);
+}
+
+function jitWithoutGil(remedy: string): MakeRuntimeError {
+  // gh-133171: configure builds both, but the JIT is never used; gh-141594 would change that.
+  return new MakeRuntimeError('FLAVOR_CONFLICT', 'CPython cannot run its JIT in a free-threaded build yet.', {
+    remedy,
+    detail:
+      'Both can be built together, and the JIT then never runs (https://github.com/python/cpython/issues/133171).',
+  });
 }
 
 /**

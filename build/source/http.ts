@@ -85,31 +85,6 @@ export async function answers(url: string, ctx: Context): Promise<boolean> {
   }
 }
 
-/**
- * One small answer as text, whatever its status; for asking, not for fetching.
- * @throws MirrorFailure when there is no answer, with what happened in a few words; CANCELLED
- */
-export async function askText(
-  url: string,
-  ctx: Context,
-  options: { readonly method?: 'HEAD'; readonly headers?: Record<string, string> } = {},
-): Promise<{ readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly text: string }> {
-  using session = openSession(ctx.env);
-  try {
-    const { statusCode, headers, body } = await ask(url, connectTimeout, ctx, {
-      ...options,
-      dispatcher: session.dispatcher,
-    });
-    const flat = Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]);
-    return { status: statusCode, headers: Object.fromEntries(flat), text: await body.text() };
-  } catch (error) {
-    throwIfCancelled(ctx.signal);
-    const reason = error instanceof Stumble ? error.message : networkReason(error);
-    if (reason === undefined) throw error;
-    throw new MirrorFailure(reason, { cause: error });
-  }
-}
-
 /** The server answered with a status that may pass: 5xx, 408, 429. */
 export class Stumble extends MirrorFailure {}
 

@@ -6,12 +6,11 @@ import { z } from 'zod';
 import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { writeWhole } from '../lib/folder.ts';
-import type { Lock, Source } from '../recipe/model.ts';
+import type { BuilderPin, Lock, Source } from '../recipe/model.ts';
 import { printPath } from '../recipe/positions.ts';
 import { compareVersions, parseVersion, seriesOf } from '../recipe/version.ts';
 import { fetchSource, fetchUnpinned } from './download.ts';
 import { parseMirror } from './mirror.ts';
-import { parseReference, registryDigest } from './registry-digest.ts';
 
 const source = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]*$/),
@@ -246,16 +245,9 @@ export async function addPin(
   return { ...lock, sources: [...lock.sources, added].toSorted(order) };
 }
 
-/**
- * Pins a builder image to what its registry has now, or moves the pin there: unlike a release, an image tag is meant to
- * move, and the lock file's diff shows it.
- * @throws BUILDER_UNAVAILABLE, CANCELLED
- */
-export async function pinBuilder(lock: Lock, reference: string, ctx: Context): Promise<Lock> {
-  const digest = await registryDigest(reference, ctx);
-  const { host } = parseReference(reference);
-  const pin = { reference, digest, verifiedBy: `asked of ${host} over TLS when the pin was made` };
-  return { ...lock, builders: [...(lock.builders ?? []).filter((one) => one.reference !== reference), pin] };
+/** A lock with a builder image pinned, or its pin moved: unlike a release, a tag is meant to move, and the diff shows it. */
+export function withBuilder(lock: Lock, pin: BuilderPin): Lock {
+  return { ...lock, builders: [...(lock.builders ?? []).filter(({ reference }) => reference !== pin.reference), pin] };
 }
 
 function order(a: Source, b: Source): number {

@@ -4,6 +4,7 @@ import type { BuildRecord } from '../package/build-json.ts';
 import { type Arch, architectures } from '../recipe/model.ts';
 import { compareVersions, ElfError, glibcNumber, highestGlibc } from '../tree/elf.ts';
 import { treeSize } from '../tree/tree.ts';
+import { askJit, describeJit, type JitState } from './jit.ts';
 import { megabytes } from './layout-checks.ts';
 import type { FactsOutput } from './probes.ts';
 import { askFacts, runnable } from './run-checks.ts';
@@ -38,6 +39,8 @@ export interface Inspection {
   readonly toolchain: BuildRecord['toolchain'] | undefined;
   /** What the interpreter says about itself, or why it was not asked. */
   readonly python: FactsOutput | { readonly notAsked: string };
+  /** Whether it has the JIT and when that is on; undefined when it was not asked. */
+  readonly jit: JitState | undefined;
 }
 
 export interface InspectOptions {
@@ -68,7 +71,7 @@ export async function inspect(
     glibc: highestNeed(subject),
     plan: record?.plan,
     toolchain: record?.toolchain,
-    python: await python(subject, runner, hostArch),
+    ...(await python(subject, runner, hostArch)),
   };
 }
 
@@ -109,11 +112,16 @@ function highestNeed({ elves }: Subject): Inspection['glibc'] {
   return { highest: top.highest, path: top.path, symbols: symbols.map(({ symbol }) => symbol).sort() };
 }
 
-async function python(subject: Subject, runner: Runner | undefined, hostArch: string): Promise<Inspection['python']> {
+async function python(
+  subject: Subject,
+  runner: Runner | undefined,
+  hostArch: string,
+): Promise<Pick<Inspection, 'python' | 'jit'>> {
   const interpreter = runnable(subject, runner, hostArch);
-  if (typeof interpreter === 'string') return { notAsked: interpreter };
+  if (typeof interpreter === 'string') return { python: { notAsked: interpreter }, jit: undefined };
   const facts = await askFacts(interpreter);
-  return 'check' in facts ? { notAsked: facts.message } : facts;
+  if ('check' in facts) return { python: { notAsked: facts.message }, jit: undefined };
+  return { python: facts, jit: await askJit(interpreter, facts) };
 }
 
 /** The inspection for a person: headed blocks of aligned lines. */
@@ -156,12 +164,16 @@ export function describeInspection(inspection: Inspection): string {
           : ['highest glibc', 'none'],
       ],
     ],
-    ['Python', pythonLines(plan, facts)],
+    ['Python', pythonLines(plan, facts, inspection.jit)],
   ];
   return blocks.map(([title, rows]) => [title, ...aligned(rows)].join('\n')).join('\n\n');
 }
 
-function pythonLines(plan: Inspection['plan'], facts: Inspection['python']): [string, string][] {
+function pythonLines(
+  plan: Inspection['plan'],
+  facts: Inspection['python'],
+  jit: JitState | undefined,
+): [string, string][] {
   const planned: [string, string][] = plan
     ? [
         ['plan', `${plan.id} (${plan.name})`],
@@ -180,6 +192,7 @@ function pythonLines(plan: Inspection['plan'], facts: Inspection['python']): [st
     ...planned,
     ['interpreter', facts.banner.replace(/\s+/g, ' ')],
     ['GIL', gil],
+    ...(jit ? [['JIT', describeJit(jit)] as [string, string]] : []),
     ['built in', `${facts.builtin.length} modules`],
     ['libraries', `OpenSSL: ${facts.openssl}; SQLite: ${facts.sqlite}; zlib: ${facts.zlib}; expat: ${facts.expat}`],
     ...(plan ? [] : [['configure', String(variables.CONFIG_ARGS ?? 'unknown')] as [string, string]]),

@@ -37,6 +37,7 @@ tell_json({
     'prefix': sys.prefix,
     'executable': sys.executable,
     'gil': gil(),
+    'jit': sys._jit.is_available() if hasattr(sys, '_jit') else None,
     'magic': ask(lambda: int.from_bytes(__import__('_frozen_importlib_external').MAGIC_NUMBER[:2], 'little')),
     'modules': sorted(sys.stdlib_module_names),
     'builtin': sorted(sys.builtin_module_names),
@@ -139,27 +140,36 @@ tell_json({
 `;
 
 /**
- * Whether the JIT is on in this process: "true", "false" or "unknown". sys._jit says so from 3.14 on; on 3.13 a loop
- * that ran hot has an executor only when the second tier is on (Modules/_opcode.c, get_executor).
+ * Whether the JIT is on in this process: "true", "false" or "unknown". sys._jit says so from 3.14 on. 3.13 has no name
+ * for it: there a loop that ran hot has machine code when it is on, and only then (Modules/_opcode.c, get_executor, which
+ * fails in a build without a second tier; Python/optimizer.c, get_jit_code, which fails in one that interprets it).
  */
 export const jitProbe = `${preamble}def hot(limit):
     total = 0
     for number in range(limit):
         total += number
     return total
-def executors():
+def machine_code():
     import _opcode
     hot(200000)
     for offset in range(0, len(hot.__code__.co_code), 2):
         try:
-            if _opcode.get_executor(code=hot.__code__, offset=offset) is not None:
-                return True
+            executor = _opcode.get_executor(code=hot.__code__, offset=offset)
         except ValueError:
-            pass
+            continue
+        if executor is not None:
+            return bool(executor.get_jit_code())
     return False
-jit = getattr(sys, '_jit', None)
+def enabled():
+    jit = getattr(sys, '_jit', None)
+    if jit is not None:
+        return jit.is_enabled()
+    try:
+        return machine_code()
+    except (AttributeError, ImportError, RuntimeError):
+        return False
 try:
-    answer = jit.is_enabled() if jit is not None else executors()
+    answer = enabled()
 except Exception:
     answer = 'unknown'
 os.write(out, str(answer).lower().encode())
@@ -196,6 +206,8 @@ export interface FactsOutput {
   readonly executable: string;
   /** Null where the version has no such question (before 3.13). */
   readonly gil: boolean | null;
+  /** Whether the JIT is compiled in; null where the version cannot say so (before 3.14). */
+  readonly jit: boolean | null;
   readonly magic: number | string;
   readonly modules: readonly string[];
   readonly builtin: readonly string[];

@@ -2,11 +2,11 @@
 // GIL off or turns the JIT on as promised, and finds certificates. It runs programs through a Runner and never asks
 // where that is. Without a record in the layer nothing was promised, so what is missing is a warning.
 import { architectures } from '../recipe/model.ts';
+import { jitCheck } from './jit.ts';
 import { excludedModules, type ImportReport, importAll, notTried } from './modules.ts';
 import {
   type FactsOutput,
   factsProbe,
-  jitProbe,
   type MovedOutput,
   movedProbe,
   staleProbe,
@@ -70,7 +70,7 @@ export async function runChecks(subject: Subject, interpreter: Interpreter, fact
     ...identity(subject, facts),
     ...(await moved(interpreter)),
     ...(await imports(subject, interpreter, facts)),
-    ...(await jit(subject, interpreter, facts)),
+    ...(await jitCheck(subject, interpreter, facts)),
     ...(await tls(subject, interpreter)),
     ...(await stale(subject, interpreter)),
   ];
@@ -194,26 +194,6 @@ function gil(
     ];
   }
   return [{ check, level: 'pass', message: 'The GIL is off, and stays off with the whole library imported.' }];
-}
-
-async function jit({ record }: Subject, interpreter: Interpreter, facts: FactsOutput): Promise<Finding[]> {
-  const check = 'run.jit';
-  const flags = typeof facts.variables === 'string' ? '' : String(facts.variables.PY_CORE_CFLAGS ?? '');
-  const built = flags.includes('_Py_JIT');
-  if (record?.plan.flavor !== 'jit' && !built) return [];
-  // PYTHON_JIT is ignored under -I and -E (Python/pylifecycle.c).
-  const run = await interpreter.pythonWithEnvironment(['-c', jitProbe], { env: { PYTHON_JIT: '1' } });
-  const answer = run.stdout.trim();
-  if (answer === 'true') return [{ check, level: 'pass', message: 'PYTHON_JIT=1 turns the JIT on.' }];
-  const why = answer === 'false' ? 'the JIT stays off' : `it could not be found out: ${lastWords(run)}`;
-  return [
-    {
-      check,
-      level: 'fail',
-      message: `With PYTHON_JIT=1 ${why}.`,
-      remedy: 'Build with --enable-experimental-jit=yes-off and the LLVM that the plan names.',
-    },
-  ];
 }
 
 /**

@@ -1,5 +1,5 @@
 // The program as a user runs it: what it prints where, and the exit status of everything that can go wrong early.
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -106,12 +106,43 @@ test('doctor says what the machine can do, and how to close each gap', async () 
   const { stdout } = await run(['doctor', '--json']);
   const findings: { topic: string; state: string; message: string; fix?: string }[] = JSON.parse(stdout);
   const topics = findings.map(({ topic }) => topic);
-  for (const topic of ['node', 'system', 'compiler', 'libraries', 'cache', 'sandbox', 'engine', 'jit'])
+  for (const topic of [
+    'node',
+    'system',
+    'compiler',
+    'libraries',
+    'cache',
+    'sandbox',
+    'engine',
+    'jit 3.13',
+    'jit 3.14',
+    'jit 3.15',
+  ])
     expect(topics).toContain(topic);
   for (const { state, message, fix } of findings) {
     expect(message).not.toBe('');
     if (state === 'missing') expect(fix).toMatch(/\S/);
   }
+});
+
+test("the JIT's tools: doctor and plan say what this machine lacks, and the plan is made all the same", async () => {
+  // A machine with nothing but the shell and Node.
+  const bin = await mkdtemp(join(dir, 'bin-'));
+  await symlink(process.execPath, join(bin, 'node'));
+  const env = { PATH: bin };
+  const doctor = await run(['doctor', '--json'], { env });
+  const findings: { topic: string; message: string; fix?: string }[] = JSON.parse(doctor.stdout);
+  expect(findings.find(({ topic }) => topic === 'jit 3.14')).toMatchObject({
+    state: 'optional',
+    message: 'not found: LLVM 19 (there is no clang, there is no llvm-readobj) and Python 3.11 or newer',
+    fix: expect.stringContaining('dnf install clang19 llvm19 python3.12 (Amazon Linux 2023)'),
+  });
+  const { stdout, stderr, exitCode } = await run(['plan', '3.15', '--flavor', 'jit', '--engine', 'host'], { env });
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(/needs LLVM 21 \(there is no clang, .* not found on this machine/);
+  expect(stderr).toContain('https://apt.llvm.org');
+  expect(stdout.replaceAll(/\s+/g, ' ')).toMatch(/LLVM 21 .*apt-get install clang-21 llvm-21 \(Debian 12 and 13 with/);
+  expect((await run(['plan', '3.15', '--engine', 'host'], { env })).stderr).not.toContain('LLVM');
 });
 
 test('a recipe of your own, as the README shows it', async () => {

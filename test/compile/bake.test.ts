@@ -100,8 +100,12 @@ test('the packages stage takes the versions of the plan and nothing else', async
   expect(run().status).toBe(1);
 });
 
-test('a plan of the host cannot be baked', async () => {
+test('a plan of the host cannot be baked, nor one with packages', async () => {
   const host: Builder = { engine: 'host', system: 'Debian', compiler: 'cc', packages: {} };
   const made = await planOf('3.13', 'x86_64', host);
   expect(() => requireContainerPlan(made)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+  const extras = { ...(await planOf('3.13', 'x86_64')), extras: [] };
+  expect(() => requireContainerPlan(extras)).toThrow(
+    expect.objectContaining({ message: expect.stringContaining('bakes in') }),
+  );
 });

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { chooseEngine, engineFor } from '../../build/compile/container-engine.ts
 import type { Run } from '../../build/compile/engine.ts';
 import type { Context } from '../../build/lib/context.ts';
 import type { ReportEvent } from '../../build/lib/report.ts';
+import { requirements } from '../../build/recipe/cpython.ts';
 import type { Lock, Plan } from '../../build/recipe/model.ts';
 import { packageDir } from '../recipe/support/plans.ts';
 import { completeProbe, type FakeEngine, fakeEngine, imageJson } from './support/fake-engine.ts';
@@ -207,6 +208,36 @@ describe('a builder image that cannot be used', () => {
     expect(calls.at(-1)).toEqual(['rm', '-f', name]);
     expect(calls.some(([verb]) => verb === 'commit')).toBe(false);
     await expect(look(fake, { offline: true })).rejects.toMatchObject({ code: 'BUILDER_PACKAGES' });
+  });
+
+  test.each([
+    ['apt', 'E: Unable to locate package clang-18\nE: Unable to locate package llvm-18'],
+    ['apt', "E: Package 'clang-18' has no installation candidate"],
+    ['dnf', 'No match for argument: clang18\nError: Unable to find a match: clang18 llvm18'],
+  ])('whose %s has no LLVM of the right version', async (manager, words) => {
+    const fake = await fakeEngine(dir, 'docker');
+    await writeFile(join(dir, 'words'), words);
+    await fake.does(
+      'run',
+      [
+        `case "$*" in *"install -y"*) cat '${join(dir, 'words')}'; exit 100;; esac`,
+        `printf '::packages ${manager}\\nbase 1\\n'`,
+      ].join('\n'),
+    );
+    const engine = await chooseEngine(
+      { engine: 'docker', builder: 'debian:12' },
+      'x86_64',
+      lock,
+      contextFor(fake.path),
+    );
+    await expect(engine.look({ libraries: [], requires: requirements('3.13', 'jit') })).rejects.toMatchObject({
+      code: 'LLVM_MISSING',
+      message: 'Building the JIT needs LLVM 18, not found among the packages of the builder image debian:12.',
+      remedy: expect.stringContaining('(Debian 13)'),
+    });
+    const install = (await fake.calls()).find((call) => call.join(' ').includes('install -y')) as string[];
+    const names = manager === 'apt' ? ['clang-18', 'llvm-18', 'python3'] : ['clang18', 'llvm18', 'python3.12'];
+    for (const name of names) expect(install.join(' ').split(' ')).toContain(name);
   });
 
   test('the disk runs full while packages are installed', async () => {

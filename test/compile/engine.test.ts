@@ -1,10 +1,16 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { engineNamed, hostEngine } from '../../build/compile/engine.ts';
+import { installCommand, probeHost, requireComplete } from '../../build/compile/host.ts';
+import { requirementCommands } from '../../build/compile/requirement.ts';
 import { exists } from '../../build/lib/folder.ts';
+import { type Minor, requirements } from '../../build/recipe/cpython.ts';
+import { librariesFor } from '../../build/recipe/libraries.ts';
+import type { Requirement } from '../../build/recipe/model.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -71,10 +77,8 @@ async function isAlive(pid: number): Promise<boolean> {
 
 test('the host probe and its refusals', async () => {
   // A compiler of our own making: it has no header, no archive, and says so as cc does.
-  const { installCommand, probeHost, requireComplete } = await import('../../build/compile/host.ts');
-  const { librariesFor } = await import('../../build/recipe/libraries.ts');
   const bin = join(dir, 'bin');
-  await import('node:fs/promises').then(({ mkdir }) => mkdir(bin));
+  await mkdir(bin);
   const tool = (name: string, text: string) => writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
   for (const name of ['make', 'tar', 'xz', 'ar', 'ld', 'objcopy', 'apt-get']) await tool(name, `echo ${name} 1.0`);
   await tool('dpkg-query', 'echo zlib1g-dev 1.2.3; exit 1');
@@ -108,31 +112,126 @@ test('the host probe and its refusals', async () => {
   );
 });
 
-test('the JIT needs its own LLVM and says so before anything is compiled', async () => {
-  const { probeHost, requireComplete } = await import('../../build/compile/host.ts');
-  const { requirements } = await import('../../build/recipe/cpython.ts');
+test("what the system's own archives need is found, missed and recorded", async () => {
   const bin = join(dir, 'bin');
-  await import('node:fs/promises').then(({ mkdir }) => mkdir(bin));
+  await mkdir(bin);
   const tool = (name: string, text: string) => writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-  for (const name of ['cc', 'make', 'tar', 'xz', 'ar', 'ld', 'objcopy']) await tool(name, `echo ${name} 1.0`);
-  await tool('python3', 'echo True');
-  await tool('clang', 'echo Debian clang version 19.1.7');
-  const env = { PATH: bin };
-  const needs = requirements('3.13', 'jit');
-  expect(() => requireComplete({ missing: [] } as never)).not.toThrow();
-  const probe = await probeHost([], env, needs);
-  expect(() => requireComplete(probe)).toThrow(
-    expect.objectContaining({
-      code: 'LLVM_MISSING',
-      message: expect.stringContaining('LLVM 18'),
-    }),
-  );
-  await tool('clang-18', 'echo Debian clang version 18.1.8');
-  await tool('llvm-readobj-18', 'echo LLVM; echo "  LLVM version 18.1.8"');
-  await tool('python3', 'echo False');
-  expect((await probeHost([], env, needs)).missing).toEqual([
-    expect.objectContaining({ kind: 'requirement', name: expect.stringContaining('Python 3.11') }),
+  for (const name of ['make', 'tar', 'xz', 'ar', 'ld', 'objcopy', 'apt-get']) await tool(name, `echo ${name} 1.0`);
+  await tool('dpkg-query', 'echo libssl-dev 3.5.7; echo libzstd-dev 1.5.7');
+  const cc = (has: string) =>
+    tool(
+      'cc',
+      `case $1 in --version) echo cc 14;; -print-file-name=${has}) echo "/lib/\${1#*=}";; -print-file-name=*) echo "\${1#*=}";; esac`,
+    );
+  await tool('nm', `[ "$2" = /lib/libcrypto.a ] && echo "                 U ZSTD_compress"`);
+  const libraries = librariesFor('3.13', []).filter(({ name }) => name === 'openssl');
+  const look = () => probeHost(libraries, { PATH: `${bin}:/usr/bin:/bin` });
+
+  await cc('lib*');
+  const found = await look();
+  expect(found.missing).toEqual([]);
+  expect(found.builder).toMatchObject({
+    archivesNeed: ['zstd'],
+    packages: { 'libssl-dev': '3.5.7', 'libzstd-dev': '1.5.7' },
+  });
+  await cc('lib[cs]*');
+  expect((await look()).missing).toEqual([
+    { kind: 'archive', name: 'libzstd.a', modules: ['_ssl', '_hashlib'], packages: ['libzstd-dev'] },
   ]);
-  await tool('python3', 'echo True');
-  expect((await probeHost([], env, needs)).missing).toEqual([]);
+  // As on Debian 12: nothing is recorded, and nothing else is wanted.
+  await tool('nm', 'echo "                 U memcpy"');
+  const none = await look();
+  expect(none.missing).toEqual([]);
+  expect(none.builder).not.toHaveProperty('archivesNeed');
+  expect(none.builder.packages).toEqual({ 'libssl-dev': '3.5.7' });
+});
+
+describe("the JIT's LLVM and Python", () => {
+  const host = async (tools: Record<string, string>) => {
+    const bin = join(dir, 'bin');
+    await rm(bin, { recursive: true, force: true });
+    await mkdir(bin);
+    const all = {
+      ...Object.fromEntries(['cc', 'make', 'tar', 'xz', 'ar', 'ld', 'objcopy'].map((name) => [name, 'echo 1.0'])),
+      ...tools,
+    };
+    for (const [name, text] of Object.entries(all))
+      await writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    return (minor: Minor) => probeHost([], { PATH: bin }, requirements(minor, 'jit'));
+  };
+  const clang = (version: string) => `echo Debian clang version ${version}`;
+  const readobj = (version: string) => `echo LLVM; echo "  Debian LLVM version ${version}"`;
+
+  test.each([
+    [
+      '3.13',
+      '18',
+      'apt-get install clang-18 llvm-18 python3 (Debian 13), dnf install clang18 llvm18 python3.12 (Amazon Linux 2023); or build in a container that has it: --builder debian:trixie.',
+    ],
+    [
+      '3.14',
+      '19',
+      'apt-get install clang-19 llvm-19 python3 (Debian 12 and 13), dnf install clang19 llvm19 python3.12 (Amazon Linux 2023); or build in a container that has it: --builder debian:trixie.',
+    ],
+    [
+      '3.15',
+      '21',
+      'apt-get install clang-21 llvm-21 python3 (Debian 12 and 13 with the repository of https://apt.llvm.org); Amazon Linux 2023 is not known to have LLVM 21.',
+    ],
+  ] as const)('%s: what is missing and who has it', async (minor, llvm, remedy) => {
+    const ask = await host({});
+    const probe = await ask(minor);
+    expect(probe.missing).toEqual([]);
+    expect(() => requireComplete(probe)).toThrow(
+      expect.objectContaining({
+        code: 'LLVM_MISSING',
+        message: `Building the JIT needs LLVM ${llvm} (there is no clang, there is no llvm-readobj) and Python 3.11 or newer, not found on this machine.`,
+        remedy,
+      }),
+    );
+    const right = await host({
+      clang: clang('14.0.6'),
+      [`clang-${llvm}`]: clang(`${llvm}.1.8`),
+      'llvm-readobj': readobj(`${llvm}.1.8`),
+      'python3.12': 'exit 0',
+    });
+    expect((await right(minor)).gaps).toEqual([]);
+  });
+
+  test('one of another version is named with the version it has', async () => {
+    const ask = await host({ clang: clang('19.1.7'), 'llvm-readobj-18': readobj('18.1.8'), python3: 'exit 0' });
+    const probe = await ask('3.13');
+    expect(probe.gaps.map(({ name }) => name)).toEqual(['LLVM 18 (clang is 19.1.7)']);
+    expect(() => requireComplete(probe)).toThrow(
+      expect.objectContaining({
+        remedy: expect.stringMatching(/^apt-get install clang-18 llvm-18 \(Debian 13\), dnf /),
+      }),
+    );
+    // 180 is not 18.
+    const other = await host({ clang: clang('180.1'), 'llvm-readobj': readobj('18.1.8'), python3: 'exit 0' });
+    expect((await other('3.13')).gaps.map(({ name }) => name)).toEqual(['LLVM 18 (clang is 180.1)']);
+  });
+
+  test('only a Python is missing: all there are, are too old', async () => {
+    const tools = { clang: clang('18.1.8'), 'llvm-readobj': readobj('18.1.8') };
+    const ask = await host({ ...tools, python3: 'exit 1' });
+    const probe = await ask('3.13');
+    expect(() => requireComplete(probe)).toThrow(
+      expect.objectContaining({
+        code: 'LLVM_MISSING',
+        message: 'Building the JIT needs Python 3.11 or newer, not found on this machine.',
+        remedy: 'apt-get install python3 (Debian 12 and later), dnf install python3.12 (Amazon Linux 2023).',
+      }),
+    );
+    // As on Amazon Linux 2023: python3 is 3.9 and stays that.
+    expect((await (await host({ ...tools, python3: 'exit 1', 'python3.12': 'exit 0' }))('3.13')).gaps).toEqual([]);
+  });
+
+  test('the build uses the Python that was looked for, with the very same question', async () => {
+    const real = execFileSync('sh', ['-c', 'command -v python3'], { encoding: 'utf8' }).trim();
+    const [command] = requirementCommands(requirements('3.13', 'jit')[1] as Requirement);
+    const question = (command as string).slice('python3 '.length);
+    expect(() => execFileSync('sh', ['-c', `'${real}' ${question}`])).not.toThrow();
+    expect(() => execFileSync('sh', ['-c', `'${real}' ${question.replace('(3, 11)', '(3, 99)')}`])).toThrow();
+  });
 });

@@ -1,5 +1,7 @@
 // The build script is a pure function of the plan: one snapshot per recipe and flavour, and a shell that can parse it.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { libraryScript } from '../../build/compile/libraries-script.ts';
@@ -40,6 +42,42 @@ test('the scripts of the release profile: libraries, training, interpreter', asy
       const file = what.startsWith('library-') ? `${what}.sh` : `${name}-${what}.sh`;
       await expect(script).toMatchFileSnapshot(join(folder, file));
     }
+  }
+});
+
+test("a library that the distribution's OpenSSL needs becomes part of its archive", async () => {
+  const choice = { flavor: 'default', arch: 'x86_64', profile: 'fast' } as const;
+  const planned = async (recipe: string) =>
+    plan(await shipped(recipe), choice, await lock(), { ...builder, archivesNeed: ['zstd'] }, bootstrap);
+  for (const recipe of ['3.13', '3.14']) {
+    const zstd = (await planned(recipe)).libraries.filter(({ name }) => name === 'zstd');
+    expect(zstd).toEqual([expect.objectContaining({ mergedInto: 'libcrypto.a', archives: ['libzstd.a'] })]);
+  }
+  const merging = compileScript(await planned('3.13'))
+    .split('\n')
+    .filter((line) => line.includes('ar -M'));
+  expect(merging).toHaveLength(1);
+  // Done for real: a program that names only the one, and before the other.
+  const dir = await mkdtemp(join(tmpdir(), 'make-runtime merge-'));
+  try {
+    const sources = {
+      crypto: 'int ZSTD_compress(void); int crypto(void) { return ZSTD_compress(); }',
+      zstd: 'int ZSTD_compress(void) { return 42; }',
+      main: 'int crypto(void); int main(void) { return crypto(); }',
+    };
+    await mkdir(join(dir, 'lib'));
+    for (const [name, text] of Object.entries(sources)) {
+      await writeFile(join(dir, `${name}.c`), text);
+      execFileSync('cc', ['-c', `${name}.c`], { cwd: dir });
+      if (name !== 'main') execFileSync('ar', ['rcs', `lib/lib${name}.a`, `${name}.o`], { cwd: dir });
+    }
+    const link = () => execFileSync('cc', ['main.o', '-Llib', '-lcrypto', '-o', 'main'], { cwd: dir, stdio: 'pipe' });
+    expect(link).toThrow(/ZSTD_compress/);
+    execFileSync('sh', ['-euc', merging.join('\n')], { env: { ...process.env, WORK: dir } });
+    link();
+    expect(spawnSync(join(dir, 'main')).status).toBe(42);
+  } finally {
+    await rm(dir, { recursive: true });
   }
 });
 

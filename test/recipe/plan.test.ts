@@ -317,6 +317,25 @@ describe('refusals', () => {
     expect(error.message).toMatch(/cannot run its JIT in a free-threaded build/);
   });
 
+  test.each([
+    [
+      'free-threaded',
+      '--enable-experimental-jit',
+      'Leave out --enable-experimental-jit or --disable-gil in the recipe.',
+    ],
+    ['free-threaded', '--enable-experimental-jit=yes-off', expect.stringContaining('=yes-off')],
+    ['jit', '--disable-gil', expect.stringContaining('--disable-gil')],
+    ['free-threaded', '--disable-experimental-jit', undefined],
+    ['free-threaded', '--enable-experimental-jit=no', undefined],
+    ['jit', '--enable-gil', undefined],
+  ] as const)('the other of the two as a flag of a recipe: %s with %s', (flavor, value, remedy) => {
+    const recipe = recipes.get('3.14')!;
+    const own: Recipe = { ...recipe, configure: [{ value, reason: 'to see what happens' }] };
+    const make = () => plan(own, { flavor, arch: 'x86_64', profile: 'fast' }, lock, builder, bootstrap);
+    if (remedy === undefined) expect(make).not.toThrow();
+    else expect(failure(make)).toMatchObject({ code: 'FLAVOR_CONFLICT', remedy });
+  });
+
   test('a name and an option that disagree', () => {
     expect(failure(() => chooseFlavor('free-threaded', 'default')).code).toBe('FLAVOR_CONFLICT');
     expect(chooseFlavor('free-threaded', 'free-threaded')).toBe('free-threaded');

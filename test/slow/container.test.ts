@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compile } from '../../build/compile/compile.ts';
+import { prepareBuilder } from '../../build/compile/container-builder.ts';
+import { containerClis, openContainerEngine } from '../../build/compile/container-cli.ts';
 import { chooseEngine, engineFor } from '../../build/compile/container-engine.ts';
 import type { Context } from '../../build/lib/context.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
@@ -199,12 +201,13 @@ test.each([
 describe('a real runtime', () => {
   let layer: string;
   let planFile: string;
+  const cacheDir = (): string => process.env['MAKE_RUNTIME_TEST_CACHE'] ?? join(dir, 'cache');
   const run = (args: string[], env: Record<string, string> = {}) =>
     execa(process.execPath, [join(root, 'dist/cli.js'), ...args], {
       cwd: dir,
       reject: false,
       env: {
-        MAKE_RUNTIME_CACHE: process.env['MAKE_RUNTIME_TEST_CACHE'] ?? join(dir, 'cache'),
+        MAKE_RUNTIME_CACHE: cacheDir(),
         CI: '1',
         ...engines.env,
         ...env,
@@ -236,20 +239,45 @@ describe('a real runtime', () => {
     expect(await leftover(engine as string, engines)).toEqual([]);
   });
 
-  test('is the same file for file as from the host engine, when both have the same compiler and libraries', async ({
+  test('is the same file for file as from the host engine, where both have the same compiler and packages', async ({
     skip,
   }) => {
-    skip(layer === undefined, 'no layer was built');
-    const host = await build(['--engine', 'host'], 'host');
-    const [ours, theirs] = await Promise.all(
-      [layer, host].map((path) => readFile(join(path, '..', 'plan.json'), 'utf8')),
+    skip(layer === undefined || !engines.names.includes('podman'), 'needs podman');
+    // The host engine inside the prepared builder image: the one place that surely has the same packages.
+    const plan: Plan = JSON.parse(await readFile(planFile, 'utf8'));
+    const ctx: Context = {
+      ...(await tinySource(await mkdtemp(join(dir, 'tiny-')))).ctx,
+      env: { ...process.env, ...engines.env },
+      offline: false,
+    };
+    const podman = containerClis.find(({ name }) => name === 'podman') as (typeof containerClis)[number];
+    const opened = await openContainerEngine(podman, ctx);
+    const needs = { libraries: plan.libraries, requires: plan.requires };
+    const { image: prepared } = await prepareBuilder(opened, image, 'x86_64', needs, ctx);
+    const machine = 'make-runtime-test/machine:1';
+    await nodeImage(machine, prepared);
+    const mounts = { [root]: '/repository:ro', [cacheDir()]: '/cache', [dir]: '/result' };
+    const build = ['build', '3.13', '--python', plan.python.version, '--engine', 'host', '--output', '/result/host'];
+    await execa(
+      'podman',
+      [
+        ...[
+          'run',
+          '--rm',
+          '--network',
+          'none',
+          '--env',
+          'MAKE_RUNTIME_CACHE=/cache',
+          '--env',
+          'MAKE_RUNTIME_OFFLINE=1',
+        ],
+        ...Object.entries(mounts).flatMap(([from, to]) => ['-v', `${from}:${to}`]),
+        ...['--entrypoint', 'node', machine, '/repository/dist/cli.js', ...build],
+      ],
+      { env: engines.env },
     );
-    const [a, b] = [JSON.parse(ours as string) as Plan, JSON.parse(theirs as string) as Plan];
-    skip(
-      a.builder.compiler !== b.builder.compiler ||
-        JSON.stringify(a.builder.packages) !== JSON.stringify(b.builder.packages),
-      'this machine has another compiler or other libraries than Debian 12',
-    );
+    const host = join(dir, 'host', plan.name, 'layer.zip');
+    expect(JSON.parse(await readFile(join(host, '..', 'plan.json'), 'utf8')).builder.engine).toBe('host');
     expect(await contents(layer, 'container')).toEqual(await contents(host, 'host'));
   });
 
@@ -259,6 +287,9 @@ describe('a real runtime', () => {
     await nodeImage(node);
     const folder = good(await run(['bake', planFile, '--output', join(dir, 'bake')]));
     const bake = JSON.parse(await readFile(join(folder, 'docker-bake.json'), 'utf8'));
+    // BuildKit is not in Debian 12, and its podman knows no `RUN --network`: here every stage may have one.
+    const dockerfile = await readFile(join(folder, 'Dockerfile'), 'utf8');
+    await writeFile(join(folder, 'Dockerfile'), dockerfile.replaceAll('RUN --network=none ', 'RUN '));
     const [target] = bake.group.default.targets;
     const args = { ...bake.target[target].args, NODE: node, BUILDER: image };
     await execa(
@@ -275,24 +306,21 @@ describe('a real runtime', () => {
     expect(await readFile(join(dir, 'baked', 'plan.json'))).toEqual(await readFile(planFile));
   });
 
-  /** The builder image with this machine's own Node in it, for want of a registry. */
-  async function nodeImage(name: string): Promise<void> {
+  /** An image with this machine's own Node in it, for want of a registry. */
+  async function nodeImage(name: string, base = image): Promise<void> {
     const context = await mkdtemp(join(dir, 'node-'));
     await cp(process.execPath, join(context, 'node'));
-    await writeFile(join(context, 'Dockerfile'), `FROM ${image}\nCOPY node /usr/local/bin/node\n`);
+    await writeFile(join(context, 'Dockerfile'), `FROM ${base}\nCOPY node /usr/local/bin/node\n`);
     await execa('podman', ['build', '-t', name, context], { env: engines.env });
   }
 
-  /**
-   * sha256 of every file of a layer but build.json, which names the builder, and sysconfig's record of configure, which
-   * also says which headers a machine has that no module uses (curses, readline).
-   */
+  /** sha256 of every file of a layer but build.json, which names the builder. */
   async function contents(zip: string, name: string): Promise<string[]> {
     const folder = join(dir, `unzipped-${name}`);
     await execa('unzip', ['-q', zip, '-d', folder]);
     const { stdout } = await execa(
       'sh',
-      ['-c', "find . -type f ! -name build.json ! -name '_sysconfigdata*' | LC_ALL=C sort | xargs sha256sum"],
+      ['-c', 'find . -type f ! -name build.json | LC_ALL=C sort | xargs sha256sum'],
       { cwd: folder },
     );
     return stdout.split('\n');

@@ -168,10 +168,22 @@ describe.skipIf(!host)('with the python3 of this machine', () => {
     expect(run.stdout).toBe(`${join(folder, 'edited.py')}\n`);
   });
 
-  test('the JIT probe answers on any version', async () => {
+  test('the JIT probe says no on a Python without one, and on one that was not asked for it', async () => {
     const { jitProbe } = await import('../../build/verify/probes.ts');
     const run = await interpreter.pythonWithEnvironment(['-c', jitProbe]);
-    expect(run.stdout).toMatch(/^(true|false|unknown)$/);
+    expect(run.stdout).toBe('false');
+  });
+
+  test('from 3.14 on sys._jit is asked', async () => {
+    const { factsProbe, jitProbe } = await import('../../build/verify/probes.ts');
+    const standIn = (enabled: string) =>
+      `import sys\nclass Jit:\n    is_available = staticmethod(lambda: True)\n    is_enabled = staticmethod(lambda: ${enabled})\nsys._jit = Jit\n`;
+    const ask = async (probe: string, enabled: string) =>
+      (await interpreter.python(['-c', standIn(enabled) + probe])).stdout;
+    expect(await ask(jitProbe, 'True')).toBe('true');
+    expect(await ask(jitProbe, 'False')).toBe('false');
+    expect(await ask(jitProbe, '1 / 0')).toBe('unknown');
+    expect(JSON.parse(await ask(factsProbe, 'True'))).toMatchObject({ jit: true });
   });
 
   test('the runner: environment, input, exit status, timeout, and a program that is not there', async () => {

@@ -1,6 +1,6 @@
 // The checks that run the interpreter, with an interpreter that says what the case wants to hear. python.test.ts has
 // a real one.
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { fileOf, linkTo, makeTree } from '../../build/tree/tree.ts';
 import { verify } from '../../build/verify/checks.ts';
 import { describeInspection, inspect } from '../../build/verify/inspect.ts';
@@ -112,15 +112,65 @@ test('free-threading: off, and off to the end', async () => {
   );
 });
 
-test('the JIT is asked with the environment in effect', async () => {
-  const on = await judge({ jit: 'true' }, { flavor: 'jit' });
-  expect(said(on, 'run.jit')).toEqual(['pass: PYTHON_JIT=1 turns the JIT on.']);
-  const asked = on.calls.find(({ env }) => env?.PYTHON_JIT === '1');
-  expect(asked?.argv).not.toContain('-I');
-  expect(said(await judge({ jit: 'false' }, { flavor: 'jit' }), 'run.jit')).toEqual([
-    'fail: With PYTHON_JIT=1 the JIT stays off.',
-  ]);
-  expect(said(await judge({}), 'run.jit')).toEqual([]);
+describe('the JIT', () => {
+  const plan = { flavor: 'jit' as const };
+  const built = { facts: { variables: { PY_CORE_CFLAGS: '-O3 -D_Py_TIER2=3 -D_Py_JIT', CONFIG_ARGS: '' } } };
+
+  test('off, and on with PYTHON_JIT=1, which is asked with the environment in effect', async () => {
+    const on = await judge({ ...built, jit: 'true' }, plan);
+    expect(said(on, 'run.jit')).toEqual(['pass: The JIT is off, and on with PYTHON_JIT=1.']);
+    const asked = on.calls.filter(({ env }) => env?.['PYTHON_JIT'] !== undefined);
+    expect(asked.map(({ env }) => env?.['PYTHON_JIT'])).toEqual(['', '1']);
+    for (const { argv } of asked) expect(argv).not.toContain('-I');
+  });
+
+  test.each([
+    ['stays off', { ...built, jit: 'false' }, plan, 'With PYTHON_JIT=1 the JIT stays off.'],
+    ['says nothing', { ...built, jit: 'unknown' }, plan, expect.stringContaining('could not be found out')],
+    [
+      'is on by itself',
+      { ...built, jit: 'true', jitByDefault: 'true' },
+      plan,
+      expect.stringContaining('is on without'),
+    ],
+    ['was not built', {}, plan, 'The layer says jit, and its interpreter was built without.'],
+    ['was not built, says 3.14', { facts: { ...built.facts, jit: false } }, plan, expect.stringContaining('without.')],
+    ['was not planned', { ...built, jit: 'true' }, {}, 'The layer says default, and its interpreter has a JIT.'],
+    [
+      'was not planned, says 3.14',
+      { facts: { jit: true } },
+      {},
+      'The layer says default, and its interpreter has a JIT.',
+    ],
+  ])('%s', async (_, script, asPlanned, message) => {
+    const { findings } = await judge(script, asPlanned);
+    expect(findings.filter(({ check }) => check === 'run.jit')).toEqual([
+      expect.objectContaining({ level: 'fail', message }),
+    ]);
+  });
+
+  test('nothing is said where there is none, and nothing is failed in the layer of somebody else', async () => {
+    expect(said(await judge({}), 'run.jit')).toEqual([]);
+    const foreign = async (script: Script) =>
+      said(
+        await verify(await treeSubject(layerAround(program, undefined), 'x'), ctx, { runner: scripted(script) }),
+        'run.jit',
+      );
+    expect(await foreign({ ...built, jit: 'true', jitByDefault: 'true' })).toEqual([
+      'note: The JIT is on without PYTHON_JIT=1: every cold start pays for it.',
+    ]);
+    expect(await foreign({ ...built, jit: 'true' })).toEqual(['pass: The JIT is off, and on with PYTHON_JIT=1.']);
+  });
+
+  test('inspect says it', async () => {
+    const subject = await treeSubject(layerAround(program, plan), 'x');
+    const look = async (script: Script) => inspect(subject, { runner: scripted(script) });
+    const found = await look({ ...built, jit: 'true' });
+    expect(found.jit).toEqual({ built: true, byDefault: false, asked: true });
+    expect(describeInspection(found)).toMatch(/^ {2}JIT +off; on with PYTHON_JIT=1$/m);
+    expect(describeInspection(await look({}))).toMatch(/^ {2}JIT +not built$/m);
+    expect((await inspect(subject)).jit).toBeUndefined();
+  });
 });
 
 test('certificates: none, or only in a place of this machine', async () => {

@@ -93,6 +93,7 @@ const facts = {
   prefix: '/opt/lang',
   executable: '/opt/lang/bin/python3.13',
   gil: true,
+  jit: null as boolean | null,
   magic: 3571,
   modules: ['json', 'msvcrt', 'os', 'ssl', 'this'],
   builtin: ['sys'],
@@ -123,7 +124,9 @@ export function scripted(
     facts?: Partial<typeof facts>;
     tls?: Record<string, unknown>;
     moved?: typeof moved;
+    /** What the JIT probe says with PYTHON_JIT=1, and without. */
     jit?: string;
+    jitByDefault?: string;
     stale?: string;
     /** What the import probe prints for a module, instead of success. */
     imports?: Record<string, string>;
@@ -142,7 +145,8 @@ export function scripted(
       if (script === factsProbe) return changes.start ?? said(JSON.stringify({ ...facts, ...changes.facts }));
       if (script === movedProbe) return said(JSON.stringify(changes.moved ?? moved));
       if (script === tlsProbe) return said(JSON.stringify({ ...tls, ...changes.tls }));
-      if (script === jitProbe) return said(changes.jit ?? 'false');
+      if (script === jitProbe)
+        return said((options?.env?.['PYTHON_JIT'] === '1' ? changes.jit : changes.jitByDefault) ?? 'false');
       if (script === staleProbe) return said(changes.stale ?? '');
       if (script !== importProbe) throw new Error(`Not a probe: ${argv.join(' ')}`);
       const lines = (argv.at(-1) ?? '').split(',').map((name) => {

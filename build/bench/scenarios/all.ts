@@ -3,6 +3,7 @@ import type { Scenario } from '../scenario.ts';
 import { concurrent } from './concurrent.ts';
 import { echoRecords, echoText } from './echo.ts';
 import { init, initBoto3 } from './init.ts';
+import { jit } from './jit.ts';
 import { memory } from './memory.ts';
 import { parallel } from './parallel.ts';
 import { roundTrip } from './round-trip.ts';
@@ -17,5 +18,6 @@ export const scenarios: readonly Scenario[] = [
   memory,
   concurrent,
   parallel,
+  jit,
   streaming,
 ];

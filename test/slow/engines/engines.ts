@@ -2,7 +2,8 @@
 // images made by debootstrap, so that no registry is needed.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -89,12 +90,31 @@ export async function startEngines(dir: string): Promise<Engines> {
   };
 }
 
-/** A minimal Debian as an image called `name` in every engine; the same bytes in each. */
+/**
+ * A minimal Debian as an image called `name` in every engine; the same bytes in each, and in every test file of a run:
+ * what debootstrap made is kept for a day, in MAKE_RUNTIME_TEST_CACHE or else with the system's temporary files.
+ */
 export async function debianImage(dir: string, suite: string, name: string, engines: Engines): Promise<void> {
-  const root = join(dir, suite);
-  await execa('debootstrap', ['--variant=minbase', suite, root, 'http://deb.debian.org/debian'], { env: engines.env });
-  await importFolder(root, name, engines);
-  await execa('rm', ['-rf', root]);
+  const kept = join(process.env['MAKE_RUNTIME_TEST_CACHE'] ?? tmpdir(), 'make-runtime-test-images');
+  const tar = join(kept, `${suite}.tar`);
+  const day = 24 * 3600 * 1000;
+  const age = await stat(tar).then(
+    ({ mtimeMs }) => Date.now() - mtimeMs,
+    () => day,
+  );
+  if (age >= day) {
+    const root = join(dir, suite);
+    await execa('debootstrap', ['--variant=minbase', suite, root, 'http://deb.debian.org/debian'], {
+      env: engines.env,
+    });
+    await mkdir(kept, { recursive: true });
+    const scratch = await mkdtemp(join(kept, 'new-'));
+    await pack(root, join(scratch, 'tar'));
+    await rename(join(scratch, 'tar'), tar);
+    await rm(scratch, { recursive: true });
+    await rm(root, { recursive: true });
+  }
+  await importTar(tar, name, engines);
 }
 
 export async function importFolder(
@@ -104,9 +124,21 @@ export async function importFolder(
   options: string[] = [],
 ): Promise<void> {
   const tar = `${root}.tar`;
-  await execa('tar', ['-C', root, '--sort=name', '-cf', tar, '.']);
+  await pack(root, tar);
+  await importTar(tar, name, engines, options);
+  await rm(tar);
+}
+
+async function pack(root: string, tar: string): Promise<void> {
+  // The same image whenever it is made, as far as packages are the same: no dates, no logs.
+  const excluded = ['./var/log/*', './var/cache/ldconfig/*', './etc/machine-id', './dev/*'].map(
+    (path) => `--exclude=${path}`,
+  );
+  await execa('tar', ['-C', root, '--sort=name', '--mtime=@0', ...excluded, '-cf', tar, '.']);
+}
+
+async function importTar(tar: string, name: string, engines: Engines, options: string[] = []): Promise<void> {
   for (const engine of engines.names) await execa(engine, ['import', ...options, tar, name], { env: engines.env });
-  await execa('rm', [tar]);
 }
 
 /** Names of containers of ours that an engine still has. */

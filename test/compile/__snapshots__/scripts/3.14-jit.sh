@@ -29,6 +29,9 @@ done
 
 step configure
 cd "$WORK/build"
+for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do
+  if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then export PYTHON_FOR_REGEN="$python"; break; fi
+done
 ../src/configure -q \
   --prefix=/opt/lang \
   --disable-shared \
