@@ -15,6 +15,7 @@ import type { Context } from '../../build/lib/context.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
 import type { Plan } from '../../build/recipe/model.ts';
 import { type Tiny, tinySource } from '../compile/support/tiny-source.ts';
+import { thoroughTest } from '../support/thorough.ts';
 import { debianImage, type Engines, importFolder, leftover, startEngines } from './engines/engines.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -239,47 +240,48 @@ describe('a real runtime', () => {
     expect(await leftover(engine as string, engines)).toEqual([]);
   });
 
-  test('is the same file for file as from the host engine, where both have the same compiler and packages', async ({
-    skip,
-  }) => {
-    skip(layer === undefined || !engines.names.includes('podman'), 'needs podman');
-    // The host engine inside the prepared builder image: the one place that surely has the same packages.
-    const plan: Plan = JSON.parse(await readFile(planFile, 'utf8'));
-    const ctx: Context = {
-      ...(await tinySource(await mkdtemp(join(dir, 'tiny-')))).ctx,
-      env: { ...process.env, ...engines.env },
-      offline: false,
-    };
-    const podman = containerClis.find(({ name }) => name === 'podman') as (typeof containerClis)[number];
-    const opened = await openContainerEngine(podman, ctx);
-    const needs = { libraries: plan.libraries, requires: plan.requires };
-    const { image: prepared } = await prepareBuilder(opened, image, 'x86_64', needs, ctx);
-    const machine = 'make-runtime-test/machine:1';
-    await nodeImage(machine, prepared);
-    const mounts = { [root]: '/repository:ro', [cacheDir()]: '/cache', [dir]: '/result' };
-    const build = ['build', '3.13', '--python', plan.python.version, '--engine', 'host', '--output', '/result/host'];
-    await execa(
-      'podman',
-      [
-        ...[
-          'run',
-          '--rm',
-          '--network',
-          'none',
-          '--env',
-          'MAKE_RUNTIME_CACHE=/cache',
-          '--env',
-          'MAKE_RUNTIME_OFFLINE=1',
+  thoroughTest(
+    'is the same file for file as from the host engine, where both have the same compiler and packages',
+    async ({ skip }) => {
+      skip(layer === undefined || !engines.names.includes('podman'), 'needs podman');
+      // The host engine inside the prepared builder image: the one place that surely has the same packages.
+      const plan: Plan = JSON.parse(await readFile(planFile, 'utf8'));
+      const ctx: Context = {
+        ...(await tinySource(await mkdtemp(join(dir, 'tiny-')))).ctx,
+        env: { ...process.env, ...engines.env },
+        offline: false,
+      };
+      const podman = containerClis.find(({ name }) => name === 'podman') as (typeof containerClis)[number];
+      const opened = await openContainerEngine(podman, ctx);
+      const needs = { libraries: plan.libraries, requires: plan.requires };
+      const { image: prepared } = await prepareBuilder(opened, image, 'x86_64', needs, ctx);
+      const machine = 'make-runtime-test/machine:1';
+      await nodeImage(machine, prepared);
+      const mounts = { [root]: '/repository:ro', [cacheDir()]: '/cache', [dir]: '/result' };
+      const build = ['build', '3.13', '--python', plan.python.version, '--engine', 'host', '--output', '/result/host'];
+      await execa(
+        'podman',
+        [
+          ...[
+            'run',
+            '--rm',
+            '--network',
+            'none',
+            '--env',
+            'MAKE_RUNTIME_CACHE=/cache',
+            '--env',
+            'MAKE_RUNTIME_OFFLINE=1',
+          ],
+          ...Object.entries(mounts).flatMap(([from, to]) => ['-v', `${from}:${to}`]),
+          ...['--entrypoint', 'node', machine, '/repository/dist/cli.js', ...build],
         ],
-        ...Object.entries(mounts).flatMap(([from, to]) => ['-v', `${from}:${to}`]),
-        ...['--entrypoint', 'node', machine, '/repository/dist/cli.js', ...build],
-      ],
-      { env: engines.env },
-    );
-    const host = join(dir, 'host', plan.name, 'layer.zip');
-    expect(JSON.parse(await readFile(join(host, '..', 'plan.json'), 'utf8')).builder.engine).toBe('host');
-    expect(await contents(layer, 'container')).toEqual(await contents(host, 'host'));
-  });
+        { env: engines.env },
+      );
+      const host = join(dir, 'host', plan.name, 'layer.zip');
+      expect(JSON.parse(await readFile(join(host, '..', 'plan.json'), 'utf8')).builder.engine).toBe('host');
+      expect(await contents(layer, 'container')).toEqual(await contents(host, 'host'));
+    },
+  );
 
   test('is byte for byte what a bake of the same plan makes', async ({ skip }) => {
     skip(layer === undefined || !engines.names.includes('podman'), 'needs podman, whose build runs the Dockerfile');
