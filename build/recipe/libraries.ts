@@ -109,8 +109,14 @@ export interface ArchiveNeed {
   readonly library: Library;
 }
 
-// Debian 13 configures OpenSSL with enable-zstd, Debian 12 does not.
+// Debian 13 configures OpenSSL with zlib and zstd, Debian 12 with neither. CPython names zlib before OpenSSL.
 const archiveNeeds = [
+  {
+    archive: 'libcrypto.a',
+    symbols: 'deflate',
+    library: 'zlib',
+    reason: "The builder's libcrypto compresses with it (RFC 8879), and cannot be linked without.",
+  },
   {
     archive: 'libcrypto.a',
     symbols: 'ZSTD_',

@@ -117,13 +117,13 @@ test("what the system's own archives need is found, missed and recorded", async 
   await mkdir(bin);
   const tool = (name: string, text: string) => writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
   for (const name of ['make', 'tar', 'xz', 'ar', 'ld', 'objcopy', 'apt-get']) await tool(name, `echo ${name} 1.0`);
-  await tool('dpkg-query', 'echo libssl-dev 3.5.7; echo libzstd-dev 1.5.7');
+  await tool('dpkg-query', 'echo libssl-dev 3.5.7; echo libzstd-dev 1.5.7; echo zlib1g-dev 1.3.1');
   const cc = (has: string) =>
     tool(
       'cc',
       `case $1 in --version) echo cc 14;; -print-file-name=${has}) echo "/lib/\${1#*=}";; -print-file-name=*) echo "\${1#*=}";; esac`,
     );
-  await tool('nm', `[ "$2" = /lib/libcrypto.a ] && echo "                 U ZSTD_compress"`);
+  await tool('nm', `[ "$2" = /lib/libcrypto.a ] && printf ' U memcpy\\n U deflate\\n U ZSTD_compress\\n'`);
   const libraries = librariesFor('3.13', []).filter(({ name }) => name === 'openssl');
   const look = () => probeHost(libraries, { PATH: `${bin}:/usr/bin:/bin` });
 
@@ -131,10 +131,10 @@ test("what the system's own archives need is found, missed and recorded", async 
   const found = await look();
   expect(found.missing).toEqual([]);
   expect(found.builder).toMatchObject({
-    archivesNeed: ['zstd'],
-    packages: { 'libssl-dev': '3.5.7', 'libzstd-dev': '1.5.7' },
+    archivesNeed: ['zlib', 'zstd'],
+    packages: { 'libssl-dev': '3.5.7', 'libzstd-dev': '1.5.7', 'zlib1g-dev': '1.3.1' },
   });
-  await cc('lib[cs]*');
+  await cc('lib[cs]*|-print-file-name=libz.a');
   expect((await look()).missing).toEqual([
     { kind: 'archive', name: 'libzstd.a', modules: ['_ssl', '_hashlib'], packages: ['libzstd-dev'] },
   ]);
