@@ -229,7 +229,7 @@ describe('a real runtime', () => {
     return good(result);
   };
 
-  test('is built in a container, and passes verify', async ({ skip }) => {
+  thoroughTest('is built in a container, and passes verify', async ({ skip }) => {
     const [engine] = engines.names;
     skip(engine === undefined, 'no engine runs here');
     layer = await build(['--engine', engine as string, '--builder', image], 'container');
@@ -283,7 +283,7 @@ describe('a real runtime', () => {
     },
   );
 
-  test('is byte for byte what a bake of the same plan makes', async ({ skip }) => {
+  thoroughTest('is byte for byte what a bake of the same plan makes', async ({ skip }) => {
     skip(layer === undefined || !engines.names.includes('podman'), 'needs podman, whose build runs the Dockerfile');
     const node = 'make-runtime-test/node:1';
     await nodeImage(node);

@@ -5,12 +5,13 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import type { Measured } from '../../build/bench/run.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
 import type { Plan } from '../../build/recipe/model.ts';
 import type { Inspection } from '../../build/verify/inspect.ts';
 import type { Verdict } from '../../build/verify/verdict.ts';
+import { thorough, thoroughTest } from '../support/thorough.ts';
 import { debianImage, type Engines, leftover, startEngines } from './engines/engines.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -39,6 +40,7 @@ const good = (result: Awaited<ReturnType<typeof run>>): string => {
 const inContainer = (): string[] => ['--engine', engines.names[0] as string, '--builder', image];
 
 beforeAll(async () => {
+  if (!thorough) return;
   dir = await mkdtemp(join(tmpdir(), 'make-runtime-jit-'));
   await chmod(dir, 0o755);
   engines = await startEngines(dir);
@@ -47,23 +49,24 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await engines?.stop();
-  await rm(dir, { recursive: true, force: true });
+  if (thorough) await rm(dir, { recursive: true, force: true });
 });
 
-test('an image whose distribution has no LLVM 18 is refused, by what its own package manager says', async ({
-  skip,
-}) => {
-  skip(engines.names.length === 0, 'no container engine runs here');
-  const old = 'make-runtime-test/bookworm:minimal';
-  await debianImage(dir, 'bookworm', old, engines);
-  const options = ['--flavor', 'jit', '--engine', engines.names[0] as string, '--builder', old];
-  const { exitCode, stderr } = await run(['build', '3.13', ...options]);
-  expect(exitCode).toBe(exitStatus.LLVM_MISSING);
-  expect(stderr).toContain(`LLVM 18, not found among the packages of the builder image ${old}`);
-  expect(stderr).toContain('apt-get install clang-18 llvm-18 (Debian 13)');
-});
+thoroughTest(
+  'an image whose distribution has no LLVM 18 is refused, by what its own package manager says',
+  async ({ skip }) => {
+    skip(engines.names.length === 0, 'no container engine runs here');
+    const old = 'make-runtime-test/bookworm:minimal';
+    await debianImage(dir, 'bookworm', old, engines);
+    const options = ['--flavor', 'jit', '--engine', engines.names[0] as string, '--builder', old];
+    const { exitCode, stderr } = await run(['build', '3.13', ...options]);
+    expect(exitCode).toBe(exitStatus.LLVM_MISSING);
+    expect(stderr).toContain(`LLVM 18, not found among the packages of the builder image ${old}`);
+    expect(stderr).toContain('apt-get install clang-18 llvm-18 (Debian 13)');
+  },
+);
 
-test('3.13 is built with LLVM 18, and verify proves that PYTHON_JIT=1 turns it on', async ({ skip }) => {
+thoroughTest('3.13 is built with LLVM 18, and verify proves that PYTHON_JIT=1 turns it on', async ({ skip }) => {
   skip(engines.names.length === 0, 'no container engine runs here');
   const args = ['build', '3.13', '--flavor', 'jit', '--output', join(dir, 'out'), ...inContainer()];
   let result = await run(args);
@@ -82,7 +85,7 @@ test('3.13 is built with LLVM 18, and verify proves that PYTHON_JIT=1 turns it o
   expect(verdict.ok).toBe(true);
 });
 
-test('nothing of it needs a newer glibc than Lambda has, or LLVM, says readelf', async ({ skip }) => {
+thoroughTest('nothing of it needs a newer glibc than Lambda has, or LLVM, says readelf', async ({ skip }) => {
   skip(layer === undefined, 'no layer was built');
   const folder = join(dir, 'unzipped');
   await execa('unzip', ['-q', layer as string, '-d', folder]);
@@ -95,14 +98,14 @@ test('nothing of it needs a newer glibc than Lambda has, or LLVM, says readelf',
   expect(dynamic).not.toMatch(/NEEDED.*(LLVM|clang|stdc)/);
 });
 
-test('inspect says it', async ({ skip }) => {
+thoroughTest('inspect says it', async ({ skip }) => {
   skip(layer === undefined, 'no layer was built');
   const found: Inspection = JSON.parse(good(await run(['inspect', layer as string, '--json'])));
   expect(found.jit).toEqual({ built: true, byDefault: false, asked: true });
   expect(good(await run(['inspect', layer as string]))).toMatch(/^ {2}JIT +off; on with PYTHON_JIT=1$/m);
 });
 
-test.each([
+thoroughTest.each([
   ['off', undefined, false],
   ['off', '0', false],
   ['on', '1', true],
@@ -154,7 +157,7 @@ def handler(event, context):
   expect([answer.code > 0, answer.maps > 0]).toEqual([expected, expected]);
 });
 
-test('the benchmark has both on the same layer', async ({ skip }) => {
+thoroughTest('the benchmark has both on the same layer', async ({ skip }) => {
   skip(layer === undefined, 'no layer was built');
   const result = await run(['bench', layer as string, '--only', 'jit', '--runs', '1', '--json']);
   const { scenarios } = JSON.parse(good(result)) as { scenarios: Measured[] };
