@@ -125,7 +125,19 @@ program
   .option('--all', 'every recipe in every flavour')
   .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
   .option('--arch <arch>', "Lambda's architecture, repeatable (default: this machine's)", collect, [])
-  .addOption(new Option('--profile <profile>', 'fast: no PGO, for trying things').choices(profiles).default('fast'))
+  .addOption(
+    new Option('--profile <profile>', 'fast: for trying things; release: PGO, LTO and pinned libraries')
+      .choices(profiles)
+      .default('fast'),
+  )
+  .addOption(
+    new Option(
+      '--libraries <origin>',
+      "C libraries: pinned source, or the builder's own (default: by profile)",
+    ).choices(libraryOrigins),
+  )
+  .addOption(new Option('--prune <preset>', 'leave out more than the recipe does').choices(prunePresets))
+  .option('--profile-data <file>', 'the profile.tar of an earlier release build: a bake does not train')
   .addOption(
     new Option('--engine <engine>', 'the container engine that looks at the builder image')
       .default('container')

@@ -3,14 +3,24 @@
 import { copyFile, cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { everyRequest } from '../batch.ts';
-import { bakeFiles, type ContainerPlan, requireContainerPlan, targetName } from '../compile/bake.ts';
+import {
+  bakeFiles,
+  type ContainerPlan,
+  fromSource,
+  librariesName,
+  requireContainerPlan,
+  requireStoredProfile,
+  targetName,
+} from '../compile/bake.ts';
+import { requireProfile } from '../compile/profile.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { exists, writeWhole } from '../lib/folder.ts';
 import { type PlanRequest, packageRuntime, resolvePlan } from '../pipeline.ts';
 import { prefix } from '../recipe/cpython.ts';
 import { readPlan } from '../recipe/plan-file.ts';
+import { digestFile } from '../source/cache.ts';
 import { readLock } from '../source/lock.ts';
-import { fetchPlanSource } from '../source/obtain.ts';
+import { fetchLibrarySources, fetchPlanSource } from '../source/obtain.ts';
 import { shippedRecipes } from './build.ts';
 import type { Edge } from './edge.ts';
 
@@ -37,6 +47,7 @@ export async function bake(recipes: readonly string[], options: BakeOptions, edg
     for (const arch of archs.length > 0 ? archs : [undefined]) {
       const plan = await resolvePlan({ ...one, ...(arch === undefined ? {} : { arch }) }, ctx);
       requireContainerPlan(plan);
+      requireStoredProfile(plan, request.profileData);
       if (!plans.some(({ name }) => name === plan.name)) plans.push(plan);
     }
   }
@@ -50,7 +61,7 @@ export async function bake(recipes: readonly string[], options: BakeOptions, edg
   }
   const scratch = `${folder}.${process.pid}.partial`;
   try {
-    await writeContext(scratch, plans, ctx);
+    await writeContext(scratch, plans, request.profileData, ctx);
     // Layers of an earlier bake are results, not part of what is replaced.
     if (there.includes('out')) await rename(join(folder, 'out'), join(scratch, 'out'));
     await rm(folder, { recursive: true, force: true });
@@ -66,13 +77,23 @@ export async function bake(recipes: readonly string[], options: BakeOptions, edg
   );
 }
 
-async function writeContext(folder: string, plans: Parameters<typeof bakeFiles>[0], ctx: Edge['ctx']): Promise<void> {
+async function writeContext(
+  folder: string,
+  plans: readonly ContainerPlan[],
+  profileData: string | undefined,
+  ctx: Edge['ctx'],
+): Promise<void> {
   await mkdir(join(folder, 'sources'), { recursive: true });
   for (const [path, text] of bakeFiles(plans)) await writeWhole(join(folder, path), text);
   const lock = await readLock(ctx.packageDir);
   for (const plan of plans) {
     const source = await fetchPlanSource(plan, lock, ctx);
     await copyFile(source, join(folder, 'sources', plan.source.file));
+    if (plan.profiling && profileData !== undefined) {
+      await requireProfile(profileData, plan.profiling.data, ctx.signal);
+      await copyFile(profileData, join(folder, 'plans', plan.name, 'inputs', 'profile.tar'));
+    }
+    await copyLibraries(plan, join(folder, 'libraries', librariesName(plan)), ctx);
   }
   if (!(await exists(join(ctx.packageDir, 'dist', 'cli.js')))) {
     throw new MakeRuntimeError('USAGE', 'make-runtime is not bundled, and bake sends the bundle along.', {
@@ -96,6 +117,20 @@ async function writeContext(folder: string, plans: Parameters<typeof bakeFiles>[
       filter: (name) => !/[\\/](test|__pycache__)$/.test(name.slice(ctx.packageDir.length)),
     });
   }
+}
+
+/** The archives, and the hashes of these very files: a repacked mirror has others than the plan names. */
+async function copyLibraries(plan: ContainerPlan, folder: string, ctx: Edge['ctx']): Promise<void> {
+  if (fromSource(plan).length === 0) return;
+  const archives = await fetchLibrarySources(plan, ctx);
+  const sums: string[] = [];
+  for (const { name } of fromSource(plan)) {
+    const archive = archives.get(name);
+    if (archive === undefined) throw new TypeError(`no source for ${name}`);
+    await copyFile(archive, join(folder, name, 'source'));
+    sums.push(`${(await digestFile(archive, ctx.signal)).sha256}  ${name}/source\n`);
+  }
+  await writeWhole(join(folder, 'SHA256SUMS'), sums.join(''));
 }
 
 export async function pack(

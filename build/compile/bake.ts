@@ -2,15 +2,18 @@
 // once. The stages run the same texts that an engine runs; nothing here starts anything.
 import { createHash } from 'node:crypto';
 import { MakeRuntimeError } from '../lib/errors.ts';
-import type { ContainerBuilder, Plan } from '../recipe/model.ts';
+import type { ContainerBuilder, Library, Plan } from '../recipe/model.ts';
 import { platforms } from './container.ts';
 import { installProgram } from './container-builder.ts';
+import { libraryScript } from './libraries-script.ts';
 import { linkScript } from './link.ts';
-import { packageManagers } from './probe.ts';
+import { needsOf, packageManagers } from './probe.ts';
 import { compileScript, quote } from './script.ts';
 
 /** Runs the tool that packages. Not part of any result: the bytes do not depend on which Node it is. */
 const defaultNode = 'public.ecr.aws/docker/library/node:22-slim';
+
+const clean = 'env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export type ContainerPlan = Plan & { readonly builder: ContainerBuilder };
 
@@ -21,23 +24,23 @@ export function requireContainerPlan(plan: Plan): asserts plan is ContainerPlan 
       remedy: 'Use `make-runtime build` for this recipe, or give the packages a layer of their own.',
     });
   }
-  // The stages of its libraries and of its training are not in the Dockerfile yet.
-  if (plan.profiling || plan.libraries.some(({ origin }) => origin === 'source')) {
-    throw new MakeRuntimeError(
-      'USAGE',
-      `Plan ${plan.name} has libraries from source or a profile; bake does neither.`,
-      {
-        remedy: 'Build it with `make-runtime build`, or bake it with `--profile fast --libraries system`.',
-      },
-    );
-  }
   if (plan.builder.engine === 'container') return;
   throw new MakeRuntimeError('USAGE', `Plan ${plan.name} is for the host engine; bake needs a builder image.`, {
     remedy: 'Plan it with a container engine: --engine container, --builder <image>.',
   });
 }
 
-/** The text files of a build context, by path; sources/ and make-runtime/ lie beside them. */
+/**
+ * Throws USAGE for a plan that would be trained: counters differ from run to run, so its bytes would too.
+ */
+export function requireStoredProfile(plan: Plan, given: string | undefined): void {
+  if (!plan.profiling || (plan.profiling.data !== undefined && given !== undefined)) return;
+  throw new MakeRuntimeError('USAGE', `Plan ${plan.name} needs a stored profile: a bake does not train.`, {
+    remedy: 'Build it once, then bake with --profile-data <the profile.tar beside its layer.zip>.',
+  });
+}
+
+/** The text files of a build context, by path; sources, profiles and make-runtime/ lie beside them. */
 export function bakeFiles(plans: readonly ContainerPlan[]): ReadonlyMap<string, string> {
   const files = new Map<string, string>([
     ['Dockerfile', dockerfile],
@@ -46,7 +49,8 @@ export function bakeFiles(plans: readonly ContainerPlan[]): ReadonlyMap<string, 
   ]);
   for (const plan of plans) {
     files.set(`packages/${packagesName(plan)}`, packagesScript(plan));
-    files.set(`plans/${plan.name}/compile.sh`, compileScript(plan));
+    files.set(`plans/${plan.name}/inputs/compile.sh`, compileScript(plan));
+    for (const [path, text] of libraryFiles(plan)) files.set(`libraries/${librariesName(plan)}/${path}`, text);
     files.set(`plans/${plan.name}/link.sh`, linkScript(plan));
     files.set(`plans/${plan.name}/plan.json`, `${JSON.stringify(plan, null, 2)}\n`);
   }
@@ -67,6 +71,7 @@ function bakeFile(plans: readonly ContainerPlan[]): unknown {
           platforms: [platforms[plan.arch]],
           args: {
             BUILDER: plan.builder.image.reference,
+            LIBRARIES: librariesName(plan),
             NODE: '${NODE}',
             PACKAGES: packagesName(plan),
             PLAN: plan.name,
@@ -89,9 +94,47 @@ function packagesName(plan: ContainerPlan): string {
   return `${createHash('sha256').update(packagesScript(plan)).digest('hex').slice(0, 16)}.sh`;
 }
 
+/** The folder of a plan's libraries; plans with the same ones share it, and BuildKit compiles them once. */
+export function librariesName(plan: ContainerPlan): string {
+  return createHash('sha256')
+    .update([...libraryFiles(plan).values(), ...fromSource(plan).map(({ source }) => source?.sha256)].join('\0'))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+/** The libraries of a plan that are compiled from source, in link order. */
+export function fromSource(plan: Plan): readonly Library[] {
+  return plan.libraries.filter(({ origin }) => origin === 'source');
+}
+
+/** SHA256SUMS and the archives themselves lie beside these. */
+function libraryFiles(plan: ContainerPlan): ReadonlyMap<string, string> {
+  const libraries = fromSource(plan);
+  const driver = [
+    '#!/bin/sh',
+    '# Compiles every library of a plan, each with its own script, and puts the results into one folder.',
+    'set -eu',
+    'cd /make-runtime/library-sources',
+    'mkdir -p /make-runtime/libraries',
+    ...(libraries.length > 0 ? ['sha256sum -c SHA256SUMS'] : []),
+    ...libraries.flatMap(({ name }) => [
+      'mkdir /make-runtime/work /make-runtime/library',
+      `( cd /make-runtime/work && ${clean} HOME=/tmp SOURCE=/make-runtime/library-sources/${name}/source \\`,
+      '  WORK=/make-runtime/work OUT=/make-runtime/library JOBS="$(nproc)" \\',
+      `  /bin/sh /make-runtime/library-sources/${name}/library.sh )`,
+      'cp -R /make-runtime/library/lib /make-runtime/library/include /make-runtime/library/notices /make-runtime/libraries/',
+      'rm -rf /make-runtime/work /make-runtime/library',
+    ]),
+  ];
+  return new Map([
+    ['build.sh', `${driver.join('\n')}\n`],
+    ...libraries.map((library) => [`${library.name}/library.sh`, libraryScript(library, plan)] as const),
+  ]);
+}
+
 /** Installs what the plan's builder has and refuses anything else: other packages could give other bytes. */
 function packagesScript(plan: ContainerPlan): string {
-  const needs = { libraries: plan.libraries, requires: plan.requires };
+  const needs = needsOf(plan);
   const managers = packageManagers.map((manager) => {
     const install = installProgram(needs, manager).split('\n');
     const list = `${manager.query.map(quote).join(' ')} 2>/dev/null`;
@@ -125,8 +168,6 @@ function packagesScript(plan: ContainerPlan): string {
   ].join('\n')}\n`;
 }
 
-const clean = 'env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
 // COPY and not --mount, so that each stage is cached by the files it reads and nothing else. No `# syntax` line: it
 // would be fetched from a registry, and RUN --network is part of every BuildKit since 0.9.
 const dockerfile = `# Written by \`make-runtime bake\`: do not edit. One plan -> layer.zip, in the stages of make-runtime itself.
@@ -141,16 +182,23 @@ ARG PACKAGES
 COPY packages/\${PACKAGES} packages.sh
 RUN ["/bin/sh", "/make-runtime/packages.sh"]
 
+FROM packages AS libraries
+ARG LIBRARIES
+COPY libraries/\${LIBRARIES} library-sources
+RUN --network=none ["/bin/sh", "/make-runtime/library-sources/build.sh"]
+
 FROM packages AS compile
 ARG SOURCE
 ARG SOURCE_SHA256
 ARG PLAN
 COPY sources/\${SOURCE} source
 RUN --network=none echo "\${SOURCE_SHA256}  /make-runtime/source" | sha256sum -c -
-COPY plans/\${PLAN}/compile.sh compile.sh
+COPY --from=libraries /make-runtime/libraries libraries
+COPY plans/\${PLAN}/inputs inputs
 RUN --network=none mkdir -p work out && cd work && \\
     ${clean} HOME=/tmp SOURCE=/make-runtime/source WORK=/make-runtime/work OUT=/make-runtime/out JOBS="$(nproc)" \\
-    /bin/sh /make-runtime/compile.sh && rm -rf /make-runtime/work
+    LIBRARIES=/make-runtime/libraries PROFILE=/make-runtime/inputs/profile.tar \\
+    /bin/sh /make-runtime/inputs/compile.sh && rm -rf /make-runtime/work
 
 FROM compile AS link
 ARG PLAN

@@ -4,9 +4,17 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bakeFiles, type ContainerPlan, requireContainerPlan, targetName } from '../../build/compile/bake.ts';
+import {
+  bakeFiles,
+  type ContainerPlan,
+  librariesName,
+  requireContainerPlan,
+  requireStoredProfile,
+  targetName,
+} from '../../build/compile/bake.ts';
+import { libraryScript } from '../../build/compile/libraries-script.ts';
 import { compileScript } from '../../build/compile/script.ts';
-import type { Builder } from '../../build/recipe/model.ts';
+import type { Builder, Library } from '../../build/recipe/model.ts';
 import { plan } from '../../build/recipe/plan.ts';
 import { bootstrap, lock, shipped } from '../recipe/support/plans.ts';
 
@@ -52,14 +60,47 @@ test('one target for each plan, over the same texts that an engine runs', async 
   });
   for (const one of plans) {
     expect(targetName(one)).toMatch(/^[\w-]+$/);
-    expect(files.get(`plans/${one.name}/compile.sh`)).toBe(compileScript(one));
+    expect(files.get(`plans/${one.name}/inputs/compile.sh`)).toBe(compileScript(one));
     expect(JSON.parse(files.get(`plans/${one.name}/plan.json`) as string)).toEqual(one);
-    const { PACKAGES } = bake.target[targetName(one)].args;
-    for (const script of [`packages/${PACKAGES}`, `plans/${one.name}/link.sh`])
+    const { PACKAGES, LIBRARIES } = bake.target[targetName(one)].args;
+    for (const script of [`packages/${PACKAGES}`, `libraries/${LIBRARIES}/build.sh`, `plans/${one.name}/link.sh`])
       execFileSync('sh', ['-n'], { input: files.get(script) });
   }
   // Plans with the same packages share the stage that installs them.
   expect([...files.keys()].filter((path) => path.startsWith('packages/')).length).toBe(1);
+});
+
+test('libraries from source are compiled by their own scripts, once for all plans that share them', async () => {
+  const source = await Promise.all(
+    ['3.13', '3.12'].map(async (name) => {
+      const choice = { flavor: 'default', arch: 'x86_64', profile: 'fast', libraries: 'source' } as const;
+      return plan(await shipped(name), choice, await lock(), builder, bootstrap) as ContainerPlan;
+    }),
+  );
+  const files = bakeFiles(source);
+  const [first] = source as [ContainerPlan];
+  const folder = `libraries/${librariesName(first)}`;
+  const openssl = first.libraries.find(({ name }) => name === 'openssl');
+  expect(files.get(`${folder}/openssl/library.sh`)).toBe(libraryScript(openssl as Library, first));
+  expect(files.get(`${folder}/build.sh`)).toContain('sha256sum -c SHA256SUMS');
+  execFileSync('sh', ['-n'], { input: files.get(`${folder}/build.sh`) });
+  const again = bakeFiles([first, { ...first, name: 'another' }]);
+  expect([...again.keys()].filter((path) => path.endsWith('openssl/library.sh')).length).toBe(1);
+});
+
+test('a plan that would be trained needs a stored profile', async () => {
+  const choice = { flavor: 'default', arch: 'x86_64', profile: 'release', training: 'a'.repeat(64) } as const;
+  const trained = plan(await shipped('3.13'), choice, await lock(), builder, bootstrap);
+  expect(() => requireStoredProfile(trained, undefined)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+  const stored = plan(
+    await shipped('3.13'),
+    { ...choice, profileData: 'b'.repeat(64) },
+    await lock(),
+    builder,
+    bootstrap,
+  );
+  expect(() => requireStoredProfile(stored, undefined)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+  requireStoredProfile(stored, './profile.tar');
 });
 
 test('every step but that of the packages is without network', async () => {
