@@ -18,12 +18,14 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -42,6 +44,8 @@ struct ra_client {
     int fd;
     int wake_fd;     /* not ours; -1 for none */
     unsigned connections;
+    ino_t inode;          /* of the connection's socket where there are several clients, else 0 */
+    unsigned taken_seen;
     bool reused;     /* the connection has carried a complete exchange */
     bool must_close; /* after the current answer */
     bool cut_short;  /* ra_next_send could not send all: the connection must not carry another request */
@@ -69,6 +73,48 @@ static ra_result failed(ra_client *c, ra_result result, const char *format, ...)
     vsnprintf(c->detail, sizeof c->detail, format, arguments);
     va_end(arguments);
     return result;
+}
+
+/* Code that closes descriptors it does not know (closerange(3, 100)) takes every client's connection, and the first to
+   connect again may get the number of another's: two would then talk on one. Who finds its descriptor closed says so
+   here, before it connects; the others then look whether theirs is still what it was. With one client nobody else's can
+   be mistaken for it, and nothing is looked at. */
+static atomic_uint taken;   /* how often a descriptor was found closed */
+static atomic_uint clients; /* that are open */
+
+static void give_up_descriptor(ra_client *c)
+{
+    c->fd = -1; /* not closed: the number may be somebody's already */
+    atomic_fetch_add(&taken, 1);
+}
+
+static bool descriptor_taken(ra_client *c)
+{
+    unsigned now = atomic_load(&taken);
+    struct stat socket_now;
+    if (c->inode == 0 || c->taken_seen == now) {
+        return false;
+    }
+    c->taken_seen = now;
+    if (fstat(c->fd, &socket_now) == 0 && socket_now.st_ino == c->inode) {
+        return false;
+    }
+    give_up_descriptor(c); /* said again: it may have been closed long ago, and others a moment ago by our own handler */
+    return true;
+}
+
+/* A socket of which is known what it is before anything else can happen to it: while it connects it may be closed, and its
+   number given to another. */
+static int make_socket(ra_client *c, const struct addrinfo *a)
+{
+    struct stat made;
+    c->taken_seen = atomic_load(&taken);
+    c->inode = 0;
+    int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
+    if (fd >= 0 && atomic_load(&clients) > 1) {
+        c->inode = fstat(fd, &made) == 0 ? made.st_ino : (ino_t)-1;
+    }
+    return fd;
 }
 
 static void forget_stream(ra_client *c)
@@ -105,6 +151,7 @@ ra_client *ra_open(const char *address, const char *user_agent)
     if (c == NULL) {
         return NULL;
     }
+    atomic_fetch_add(&clients, 1);
     c->fd = c->wake_fd = -1;
     c->address = strdup(address);
     c->user_agent = strdup(user_agent);
@@ -121,6 +168,7 @@ void ra_close(ra_client *c)
         return;
     }
     disconnect(c);
+    atomic_fetch_sub(&clients, 1);
     free(c->host);
     free(c->port);
     free(c->address);
@@ -235,7 +283,7 @@ static ra_result connect_now(ra_client *c)
     }
     int last = ECONNREFUSED;
     for (struct addrinfo *a = found; a != NULL; a = a->ai_next) {
-        int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
+        int fd = make_socket(c, a);
         if (fd < 0) {
             last = errno;
             continue;
@@ -252,7 +300,9 @@ static ra_result connect_now(ra_client *c)
             return RA_OK;
         }
         last = errno;
-        close(fd);
+        if (last != EBADF && last != ENOTSOCK) {
+            close(fd);
+        }
         if (last == ECANCELED) {
             break;
         }
@@ -301,6 +351,9 @@ static ra_result wait_readable(ra_client *c)
 static ra_result receive(ra_client *c, void *to, size_t room, size_t *got)
 {
     for (;;) {
+        if (descriptor_taken(c)) {
+            return failed(c, RA_IO, "cannot read from the Runtime API: %s", strerror(EBADF));
+        }
         ra_result ready = c->wake_fd >= 0 ? wait_readable(c) : RA_OK;
         if (ready != RA_OK) {
             return ready;
@@ -316,7 +369,11 @@ static ra_result receive(ra_client *c, void *to, size_t room, size_t *got)
                 *got = 0;
                 return RA_OK;
             }
-            return failed(c, RA_IO, "cannot read from the Runtime API: %s", strerror(errno));
+            failed(c, RA_IO, "cannot read from the Runtime API: %s", strerror(errno));
+            if (errno == EBADF || errno == ENOTSOCK) {
+                give_up_descriptor(c);
+            }
+            return RA_IO;
         }
         if (stop_asked(c)) {
             return RA_INTERRUPTED;
@@ -665,6 +722,9 @@ static ra_result wait_writable(ra_client *c, bool *answered)
 static ra_result send_parts(ra_client *c, struct iovec *parts, size_t count, bool wait, size_t *sent, bool *answered)
 {
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    if (descriptor_taken(c)) {
+        return failed(c, RA_IO, "cannot write to the Runtime API: %s", strerror(EBADF));
+    }
     for (;;) {
         while (message.msg_iovlen > 0 && message.msg_iov->iov_len == 0) {
             message.msg_iov++;
@@ -709,7 +769,11 @@ static ra_result send_parts(ra_client *c, struct iovec *parts, size_t count, boo
             *answered = true;
             return RA_OK;
         }
-        return failed(c, RA_IO, "cannot write to the Runtime API: %s", strerror(errno));
+        failed(c, RA_IO, "cannot write to the Runtime API: %s", strerror(errno));
+        if (errno == EBADF || errno == ENOTSOCK) {
+            give_up_descriptor(c);
+        }
+        return RA_IO;
     }
 }
 
@@ -968,9 +1032,12 @@ ra_result ra_init_fail(ra_client *c, const char *error_type, const void *body, s
 
 /* A stream cannot be sent twice, because its chunks are not kept: whether the idle connection still lives has to be
    known before the first one leaves. */
-static bool gone(const ra_client *c)
+static bool gone(ra_client *c)
 {
     char byte;
+    if (descriptor_taken(c)) {
+        return true;
+    }
     ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }

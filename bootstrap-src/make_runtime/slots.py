@@ -43,6 +43,10 @@ class Noting:
         return answer
 
     @property
+    def inherited(self):
+        return self._client.inherited
+
+    @property
     def stream_started(self):
         return self._client.stream_started
 

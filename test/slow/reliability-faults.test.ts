@@ -255,8 +255,12 @@ describe.each([...all])('on CPython $version', (subject) => {
       ['in threads', managed(3, 'thread')],
       ['in processes', managed(3, 'process')],
     ])('%s: connects again', { timeout: LIMIT }, async (_, env) => {
-      await live(subject, { files: files(''), env }, async ({ give, said }) => {
-        for (const event of ['close', 'fine', 'close', 'close']) expect(await value(give(event).answer)).toBe(event);
+      await live(subject, { files: files(''), env }, async ({ give, said, polls }) => {
+        // Every poll is there: what a handler closes just before is received on, and with it the invocation in it, is lost.
+        for (const event of ['close', 'fine', 'close', 'close', 'fine', 'close', 'fine', 'fine', 'close']) {
+          await polls('AWS_LAMBDA_MAX_CONCURRENCY' in env ? 3 : 1);
+          expect(await value(give(event).answer)).toBe(event);
+        }
         expect((await error(give('raise'))).errorType).toBe('ValueError');
         await said(/\[ERROR\]\t\S+Z\t\S+\tlogged close\n/);
         await said(/\[ERROR\]\t\S+Z\t\S+\tlogged fine\n/);
