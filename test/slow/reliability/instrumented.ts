@@ -56,7 +56,7 @@ export async function cpython(one: Instrumented): Promise<string> {
     await mkdir(path.dirname(tree), { recursive: true });
     await folderOnce(tree, async (cwd) => {
       await execa('tar', ['-xf', archive, '--strip-components=1', '--no-same-owner', '-C', cwd]);
-      await execa('sh', ['configure', ...options], { cwd });
+      await execa(path.join(cwd, 'configure'), options, { cwd });
       await execa('make', ['-j', String(os.availableParallelism())], { cwd, env: { TSAN_OPTIONS: 'report_bugs=0' } });
       await execa('find', ['.', '-name', '*.o', '-delete'], { cwd });
     });
