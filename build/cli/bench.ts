@@ -33,7 +33,7 @@ export async function bench(options: BenchOptions, edge: Edge): Promise<void> {
   }
   ctx.report({ type: 'stage-end', stage: 'bench', title: 'bench', milliseconds: Date.now() - start, cached: false });
   const { plan } = workbench;
-  const machine = `${cpus()[0]?.model.trim() ?? process.arch}, ${cpus().length} cores, ${plan.builder.system}`;
+  const machine = `${cpus()[0]?.model.trim() ?? process.arch}, ${cpus().length} cores, built on ${plan.builder.system}`;
   // The runs themselves are one busy core and a bit; more than that is other people's work, and noise in the figures.
   const load = `load average ${loadBefore.toFixed(1)} before and ${(loadavg()[0] ?? 0).toFixed(1)} after`;
   const heading = `${plan.name} (CPython ${plan.python.version}, plan ${plan.id}) on ${machine}, ${new Date().toISOString().slice(0, 10)}, ${load}`;
