@@ -23,7 +23,7 @@ SUBSET = [
     *("sqlite_synth", "telco", "typing_runtime_protocols", "unpack_sequence", "xml_etree"),
 ]
 
-ARGUMENTS = {"pickle": ["pickle"]}
+ARGUMENTS = {"async_tree": ["none"], "pickle": ["pickle"]}
 
 CLOCK = "import time\ntime.perf_counter = time.process_time\n"
 
