@@ -6,7 +6,7 @@ import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFil
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { compile } from '../../build/compile/compile.ts';
 import { prepareBuilder } from '../../build/compile/container-builder.ts';
 import { containerClis, openContainerEngine } from '../../build/compile/container-cli.ts';
@@ -15,7 +15,7 @@ import type { Context } from '../../build/lib/context.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
 import type { Plan } from '../../build/recipe/model.ts';
 import { type Tiny, tinySource } from '../compile/support/tiny-source.ts';
-import { thoroughTest } from '../support/thorough.ts';
+import { thorough, thoroughTest } from '../support/thorough.ts';
 import { debianImage, type Engines, importFolder, leftover, startEngines } from './engines/engines.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -24,6 +24,7 @@ let dir: string;
 let engines: Engines;
 
 beforeAll(async () => {
+  if (!thorough) return;
   dir = await mkdtemp(join(tmpdir(), 'make-runtime-engines-'));
   await chmod(dir, 0o755);
   engines = await startEngines(dir);
@@ -31,6 +32,7 @@ beforeAll(async () => {
   if (engines.names.length > 0) await debianImage(dir, 'bookworm', image, engines);
 });
 afterAll(async () => {
+  if (!thorough) return;
   await engines?.stop();
   await rm(dir, { recursive: true, force: true });
 });
@@ -56,7 +58,7 @@ const cacheOf = async (ctx: Context): Promise<string[]> =>
   readdir(join(ctx.cacheDir, 'compile')).catch((): string[] => []);
 
 describe.each(['podman', 'docker'] as const)('%s', (engine) => {
-  test('a program has no network, no rights, and can write nothing but its own folders', async ({ skip }) => {
+  thoroughTest('a program has no network, no rights, and can write nothing but its own folders', async ({ skip }) => {
     skip(!engines.names.includes(engine), `${engine} does not run here`);
     const made = await tinyIn(engine, {
       make: [
@@ -80,7 +82,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
     expect((await made.run()).cached).toBe(true);
   });
 
-  test('files belong to the caller', async ({ skip }) => {
+  thoroughTest('files belong to the caller', async ({ skip }) => {
     skip(!engines.names.includes(engine), `${engine} does not run here`);
     // podman of another user is another engine with images of its own; docker's daemon serves everybody.
     skip(engine === 'podman' || process.getuid?.() !== 0, 'needs root to become somebody else');
@@ -101,7 +103,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
     for (const entry of entries) expect((await stat(join(home, entry))).uid, entry).toBe(4321);
   });
 
-  test('a container that is stopped is gone, and leaves nothing in the cache', async ({ skip }) => {
+  thoroughTest('a container that is stopped is gone, and leaves nothing in the cache', async ({ skip }) => {
     skip(!engines.names.includes(engine), `${engine} does not run here`);
     const abort = new AbortController();
     const made = await tinyIn(engine, { make: 'echo waiting; sleep 1000' }, { signal: abort.signal });
@@ -114,7 +116,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
     expect(await cacheOf(made.ctx)).toEqual([]);
   });
 
-  test('kill -9 in the middle, then a re-run', async ({ skip }) => {
+  thoroughTest('kill -9 in the middle, then a re-run', async ({ skip }) => {
     skip(!engines.names.includes(engine), `${engine} does not run here`);
     const made = await tinyIn(engine, { make: 'sleep 1000' });
     const child = inChild(made.plan, made.source, made.ctx, made.choice);
@@ -128,7 +130,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
     expect(await leftover(engine, engines)).toEqual([]);
   });
 
-  test('the disk runs full inside the container', async ({ skip }) => {
+  thoroughTest('the disk runs full inside the container', async ({ skip }) => {
     skip(!engines.names.includes(engine), `${engine} does not run here`);
     skip(process.getuid?.() !== 0, 'needs root to mount a small disk');
     const cacheDir = await mkdtemp(join(dir, 'small-'));
@@ -143,7 +145,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
     }
   });
 
-  test('programs of an architecture that this machine cannot run', async ({ skip }) => {
+  thoroughTest('programs of an architecture that this machine cannot run', async ({ skip }) => {
     skip(!engines.names.includes(engine), `${engine} does not run here`);
     // An ELF header that says RISC-V, under an image that says x86-64: neither runs natively nor by emulation of arm64.
     const folder = join(await mkdtemp(join(dir, 'foreign-')), 'root');
@@ -172,7 +174,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
   });
 });
 
-test('the same image in docker and in podman is the same plan', async ({ skip }) => {
+thoroughTest('the same image in docker and in podman is the same plan', async ({ skip }) => {
   skip(engines.names.length < 2, 'needs both engines');
   const [a, b] = [await tinyIn('docker'), await tinyIn('podman')];
   expect(a.plan.builder).toEqual(b.plan.builder);
