@@ -180,7 +180,7 @@ thoroughTest('the same image in docker and in podman is the same plan', async ({
   expect(a.plan.builder).toEqual(b.plan.builder);
 });
 
-test.each([
+thoroughTest.each([
   ['bullseye', 'Debian GNU/Linux 11'],
   ['trixie', 'Debian GNU/Linux 13'],
 ])('a builder image of Debian %s', async (suite, system) => {
