@@ -81,6 +81,13 @@ export const exitStatus = {
   AWS_QUOTA: 166,
   AWS_UNREACHABLE: 167,
   AWS_REFUSED: 168,
+  LAYER_NAME_INVALID: 170,
+  ARTIFACT_CHANGED: 171,
+  BUCKET_MISSING: 172,
+  BUCKET_UNUSABLE: 173,
+  POLICY_TOO_LONG: 174,
+  PUBLISHED_DAMAGED: 175,
+  PUBLISH_FAILED: 176,
 } as const;
 
 export type ErrorCode = keyof typeof exitStatus;
