@@ -65,7 +65,7 @@ export function whyPublish(
   metadata: Metadata,
 ): string | undefined {
   if (newest === undefined) return 'there is none yet';
-  if (newest.codeSha256 !== base64(artifact.sha256)) return `version ${newest.version} has other content`;
+  if (newest.codeSha256 !== base64(artifact.sha256)) return `version ${newest.version} differs in content`;
   const other = newest.metadata;
   const differing = [
     ...(other.description === metadata.description ? [] : ['description']),
@@ -73,7 +73,7 @@ export function whyPublish(
     ...(sameSet(other.architectures, metadata.architectures) ? [] : ['compatible architectures']),
     ...(other.licence === metadata.licence ? [] : ['licence']),
   ];
-  return differing.length === 0 ? undefined : `version ${newest.version} has another ${differing.join(', another ')}`;
+  return differing.length === 0 ? undefined : `version ${newest.version} differs in ${differing.join(', ')}`;
 }
 
 /** Which of some versions no function uses, and who uses the others. Asks only when there are any. */
