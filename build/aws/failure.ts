@@ -60,6 +60,7 @@ const brokenConnection = [
   'ENETUNREACH',
   'ENOTFOUND',
   'EPIPE',
+  'EPROXY', // tunnel.ts
   'ETIMEDOUT',
 ];
 
@@ -142,7 +143,7 @@ export function explainAwsError(raw: unknown, asked: Asked, by: AskedBy = {}): u
   }
   if (brokenConnection.includes(code ?? '') || error.name === 'TimeoutError') {
     return fail('AWS_UNREACHABLE', `${action} in ${region} got no answer after ${tries(by)}: ${plain(error)}.`, {
-      remedy: 'Check the network, AWS_ENDPOINT_URL where it is set, and that the service is up, then run it again.',
+      remedy: 'Check the network, HTTPS_PROXY and AWS_ENDPOINT_URL where they are set, then run it again.',
     });
   }
   if ((error.$metadata?.httpStatusCode ?? 0) >= 500) {
@@ -197,6 +198,7 @@ function said(error: AwsError): string {
 }
 
 function plain(error: AwsError): string {
+  if (codeOf(error) === 'EPROXY') return error.message;
   return codeOf(error) ?? error.message.split('\n', 1)[0] ?? error.name;
 }
 
