@@ -97,10 +97,15 @@ export function explainAwsError(raw: unknown, asked: Asked, by: AskedBy = {}): u
   if (/^(CredentialsProviderError|TokenProviderError|ProviderError)$/.test(error.name)) {
     return /expired|refresh|reauthenticate/i.test(error.message)
       ? fail('AWS_CREDENTIALS_EXPIRED', 'The session that the AWS credentials come from is over.', signIn(by))
-      : fail('AWS_NO_CREDENTIALS', 'There are no AWS credentials.', {
-          remedy:
-            'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile (--profile, AWS_PROFILE); in CI, assume a role.',
-        });
+      : fail(
+          'AWS_NO_CREDENTIALS',
+          by.profile === undefined
+            ? 'There are no AWS credentials.'
+            : `The profile "${by.profile}" gives no AWS credentials.`,
+          {
+            remedy: `Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name ${by.profile === undefined ? 'a' : 'another'} profile (--profile, AWS_PROFILE; aws configure list-profiles); in CI, assume a role.`,
+          },
+        );
   }
   if (expired.includes(error.name)) {
     return fail('AWS_CREDENTIALS_EXPIRED', 'The AWS credentials have expired.', signIn(by));
