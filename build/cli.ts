@@ -119,6 +119,21 @@ planOptions(
   );
 
 program
+  .command('push')
+  .argument('<image>', 'the folder or image.tar that `image` writes, or any OCI layout; with :TAG where it has several')
+  .argument('<target...>', 'registry/repository[:tag]; several are served one after the other')
+  .description('push an image to ECR or any other registry, without a daemon')
+  .addOption(new Option('--platform <platform>', 'of an image for several').choices(['linux/amd64', 'linux/arm64']))
+  .option('--immutable', 'never move a tag that has another image')
+  .option('--force', 'push an image although its verdict is not good')
+  .option('--no-statements', 'leave SBOM and provenance behind')
+  .option('--mount-from <repository>', 'take blobs from this repository of the same registry, repeatable', collect, [])
+  .option('--dry-run', 'ask what there is, say what would be sent, and change nothing')
+  .action(async (image: string, targets: string[], options, command: Command) =>
+    (await import('./cli/push.ts')).push({ image, targets, ...options }, edgeOf(command)),
+  );
+
+program
   .command('bake')
   .argument('[recipe...]', 'as for `plan`, or plan files (.json) of `plan --json`')
   .description('write a BuildKit bake file that makes the same layers as `build`, for remote or many builders')
