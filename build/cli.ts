@@ -128,6 +128,14 @@ program
   .option('--force', 'push an image although its verdict is not good')
   .option('--no-statements', 'leave SBOM and provenance behind')
   .option('--mount-from <repository>', 'take blobs from this repository of the same registry, repeatable', collect, [])
+  .option('--create', 'in ECR: make the repository unless it is there, and let Lambda pull from it')
+  .option('--kms-key <key>', 'with --create: encrypt with this key of KMS')
+  .option('--keep-untagged <n>', 'with --create: how many untagged manifests are kept', positiveNumber, 300)
+  .option('--share <account:ID>', 'in ECR: let functions of this account use the image, repeatable', collect, [])
+  .option('--update-function <name>', 'point this function at the image, and wait until it is active')
+  .option('--alias <name>', 'with --update-function: publish a version and lead this alias to it')
+  .option('--shift <percent:time>', 'with --alias: for a part of the calls first, such as 10%:5m; it returns on errors')
+  .option('--max-error-rise <percent>', 'with --shift: errors the new version may make more, of 100 calls', percent, 1)
   .option('--dry-run', 'ask what there is, say what would be sent, and change nothing')
   .action(async (image: string, targets: string[], options, command: Command) =>
     (await import('./cli/push.ts')).push({ image, targets, ...options }, edgeOf(command)),
@@ -298,6 +306,13 @@ try {
 
 function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
+}
+
+function percent(text: string): number {
+  const number = Number(text);
+  if (!(number >= 0 && number <= 100))
+    throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a percentage.`);
+  return number;
 }
 
 function positiveNumber(text: string): number {

@@ -79,19 +79,16 @@ async function pushBlob(
   progress: (bytes: number) => void,
 ): Promise<'uploaded' | 'mounted' | 'found'> {
   const { digest } = blob;
-  let how: 'uploaded' | 'mounted' | 'found' = 'uploaded';
+  let how = 'uploaded' as 'uploaded' | 'mounted' | 'found';
   // Everything from the question on is one attempt: what a broken connection left behind is asked for anew, because the
   // blob may have arrived although its answer did not, and an upload that was begun may be gone.
   const answer = await registry.patiently(
     async () => {
       const there = await registry.once({ method: 'HEAD', path: `blobs/${digest}` });
-      await there.body.dump();
-      if (there.status === 200) {
-        how = 'found';
-        return there;
-      }
+      how = there.status === 200 ? 'found' : 'uploaded';
       // 404, but also 403 without the right to look: whether we may write is for the next request to say.
       if (there.status !== 404 && there.status !== 403) return there;
+      await there.body.dump();
       const mounted = await mount(registry, digest, from);
       if (mounted === true) {
         how = 'mounted';
@@ -131,7 +128,7 @@ async function pushBlob(
     `blob ${digest}`,
     (status) => how === 'mounted' || settled(status),
   );
-  if (how !== 'uploaded') return how;
+  if (how === 'mounted') return how;
   if (answer.status >= 300) throw notAccepted(registry.name, answer.status, await registry.words(answer));
   await answer.body.dump();
   return how;
