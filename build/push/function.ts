@@ -63,10 +63,10 @@ export async function updateFunction(
     );
   }
   const digest = uri.slice(uri.indexOf('@') + 1);
-  const runs = Code?.ResolvedImageUri ?? Code?.ImageUri ?? '';
+  const runs = [Code?.ResolvedImageUri, Code?.ImageUri].some((one) => one?.endsWith(`@${digest}`));
   // An update that was under way when an earlier run ended counts as ours; one that failed is made again.
   const failed = Configuration.LastUpdateStatus === 'Failed' || Configuration.State === 'Failed';
-  const changed = failed || !runs.endsWith(`@${digest}`);
+  const changed = failed || !runs;
   if (changed) {
     const command = new UpdateFunctionCodeCommand({
       FunctionName: place.name,

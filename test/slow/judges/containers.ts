@@ -121,14 +121,23 @@ export interface LocalRegistry extends AsyncDisposable {
   readonly host: string;
 }
 
-/** @param users an htpasswd file; without it everybody may read and write */
-export async function startRegistry(folder: string, users?: string): Promise<LocalRegistry | { missing: string }> {
+/**
+ * @param users an htpasswd file; without it everybody may read and write
+ * @param tls paths of a certificate and its key; without it plain HTTP
+ */
+export async function startRegistry(
+  folder: string,
+  users?: string,
+  tls?: { readonly certificate: string; readonly key: string },
+): Promise<LocalRegistry | { missing: string }> {
   await mkdir(folder, { recursive: true });
   const host = `127.0.0.1:${await freePort()}`;
   const config = join(folder, 'config.yml');
   const auth = users === undefined ? [] : [`auth: {htpasswd: {realm: test, path: ${users}}}`];
   const storage = `storage: {filesystem: {rootdirectory: ${join(folder, 'data')}}}`;
-  await writeFile(config, ['version: 0.1', storage, `http: {addr: "${host}"}`, ...auth, ''].join('\n'));
+  const secure = tls === undefined ? '' : `, tls: {certificate: ${tls.certificate}, key: ${tls.key}}`;
+  await writeFile(config, ['version: 0.1', storage, `http: {addr: "${host}"${secure}}`, ...auth, ''].join('\n'));
+  // Whatever it says to plain HTTP: with TLS it is an error, but an answer.
   const answers = async () =>
     fetch(`http://${host}/v2/`).then(
       () => true,
