@@ -177,7 +177,13 @@ async function update(
 ): Promise<NonNullable<Pushed['updated']>> {
   const stage = stages(ctx);
   const { region } = target.ecr!;
-  const [{ LambdaClient }, { CloudWatchClient }, deployed, { moveAlias }, { lambdaImageUri }] = await Promise.all([
+  const [
+    { LambdaClient },
+    { CloudWatchClient },
+    { publishVersion, updateFunction, waitForVersion },
+    { moveAlias },
+    { lambdaImageUri },
+  ] = await Promise.all([
     import('@aws-sdk/client-lambda'),
     import('@aws-sdk/client-cloudwatch'),
     import('./push/function.ts'),
@@ -190,12 +196,12 @@ async function update(
   try {
     const uri = lambdaImageUri(target, target.ecr!, digest);
     const updated = await stage('function', `update function ${name}`, () =>
-      deployed.updateFunction(place, uri, arch, ctx, waiting),
+      updateFunction(place, uri, arch, ctx, waiting),
     );
     if (alias === undefined) return updated;
     const shifted = await stage('alias', `move alias ${alias}`, async () => {
-      const version = await deployed.publishVersion(place);
-      await deployed.waitForVersion(place, version, ctx, waiting);
+      const version = await publishVersion(place);
+      await waitForVersion(place, version, ctx, waiting);
       return moveAlias(place, metrics, alias, version, shift, ctx, watching);
     });
     return { ...updated, alias: shifted };
