@@ -25,6 +25,8 @@ interface PushOptions {
 }
 
 export async function push(options: PushOptions, edge: Edge): Promise<void> {
+  // The SDK says on stderr that Node 20 has a year left; our own `engines` is the place for that.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const pushed = await pushImage(requestOf(options), edge.ctx);
   const failure = pushError(pushed);
   if (edge.json) edge.print(JSON.stringify(forMachines(pushed)));
