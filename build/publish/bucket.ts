@@ -119,8 +119,8 @@ export class LayerBucket implements Disposable {
     return `make-runtime/${layerName}/${sha256}.zip`;
   }
 
-  /** The zip, when it lies there whole; undefined also when we may not see it. */
-  async find(layerName: string, artifact: Publishable): Promise<StoredObject | undefined> {
+  /** What lies where the zip goes; undefined also when we may not see it. `whole` when S3 says that it is the zip. */
+  async find(layerName: string, artifact: Publishable): Promise<(StoredObject & { whole: boolean }) | undefined> {
     const key = this.keyOf(layerName, artifact);
     const there = await this.#ask('s3:GetObject', key, (options) =>
       this.#client.send(new HeadObjectCommand({ ...this.#owned(), Key: key, ChecksumMode: 'ENABLED' }), options),
@@ -129,8 +129,10 @@ export class LayerBucket implements Disposable {
       if (statusOf(error) !== 404 && statusOf(error) !== 403) throw error;
       return undefined;
     });
-    if (there?.ChecksumSHA256 !== checksumOf(artifact) || there.ContentLength !== artifact.size) return undefined;
-    return { bucket: this.name, key, objectVersion: there.VersionId };
+    if (there === undefined) return undefined;
+    // A store that keeps no checksums gets the zip again.
+    const whole = there.ChecksumSHA256 === checksumOf(artifact) && there.ContentLength === artifact.size;
+    return { bucket: this.name, key, objectVersion: there.VersionId, whole };
   }
 
   /**
@@ -139,7 +141,7 @@ export class LayerBucket implements Disposable {
    */
   async put(layerName: string, artifact: Publishable): Promise<StoredObject> {
     const found = await this.find(layerName, artifact);
-    if (found !== undefined) return found;
+    if (found?.whole) return found;
     const key = this.keyOf(layerName, artifact);
     const answer = await this.#ask('s3:PutObject', key, async (options) => {
       const body = createReadStream(artifact.path); // Each attempt reads from the beginning.

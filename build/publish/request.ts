@@ -117,7 +117,7 @@ export function describeLayer(words: string | undefined, plan: Plan | undefined)
   const built = plan
     ? `CPython ${plan.python.version} ${plan.flavor} ${plan.arch} ${plan.profile}, plan ${plan.id}`
     : '';
-  const text = words && built ? `${words} (${built})` : (words ?? built);
+  const text = words && built ? `${words} (${built})` : words || built;
   if (text.length <= longestDescription) return text;
   const room = longestDescription - (text.length - (words ?? '').length);
   throw usage(`--description may have ${room} characters here, and has ${(words ?? '').length}.`, 'Shorten it.');

@@ -19,13 +19,20 @@ export interface AwsAnswer {
   readonly body?: unknown;
 }
 
-/** What happens to a call: an answer, a broken connection, or undefined for the server behind (404 without one). */
-export type Script = (call: AwsCall) => AwsAnswer | 'break' | 'break-after' | undefined | Promise<never>;
+/**
+ * What happens to a call: an answer, a broken connection, undefined for the server behind (404 without one), or the same
+ * and then, instead of its answer, what `after` does: it is done, and nobody is told.
+ */
+export type Script = (
+  call: AwsCall,
+) => AwsAnswer | 'break' | { readonly after: () => void } | undefined | Promise<never>;
 
 export interface FakeAws {
   readonly url: string;
   readonly calls: AwsCall[];
   script: Script;
+  /** Ends every connection there is. */
+  breakAll(): void;
   close(): Promise<void>;
 }
 
@@ -48,11 +55,12 @@ export async function startFakeAws({
     fake.calls.push(call);
     const verdict = await fake.script(call);
     if (verdict === 'break') return void request.socket.destroy();
-    if (verdict === undefined || verdict === 'break-after') {
-      if (behind !== undefined) return passOn(behind, request, small ? body : undefined, response, verdict);
+    const passed = verdict === undefined || 'after' in verdict;
+    if (passed && behind !== undefined) {
+      return passOn(behind, request, small ? body : undefined, response, verdict?.after);
     }
     if (!small) request.resume();
-    const answer = typeof verdict === 'object' ? verdict : { status: 404, body: `nothing answers ${call.operation}` };
+    const answer: AwsAnswer = passed ? { status: 404, body: `nothing answers ${call.operation}` } : verdict;
     const text = typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body ?? {});
     response.writeHead(answer.status ?? 200, { 'content-length': Buffer.byteLength(text), ...answer.headers });
     response.end(text);
@@ -60,6 +68,7 @@ export async function startFakeAws({
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   fake.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return Object.assign(fake, {
+    breakAll: () => server.closeAllConnections(),
     close: () =>
       new Promise<void>((done) => {
         server.close(() => done());
@@ -111,15 +120,14 @@ function passOn(
   request: IncomingMessage,
   body: Buffer | undefined,
   response: ServerResponse,
-  verdict: 'break-after' | undefined,
+  after: (() => void) | undefined,
 ): void {
   const { hostname, port } = new URL(behind);
   const onward = httpRequest(
     { hostname, port, method: request.method, path: request.url, headers: request.headers },
     (answer) => {
-      if (verdict === 'break-after') {
-        // It is done over there, and nobody here learns it.
-        answer.resume().on('end', () => request.socket.destroy());
+      if (after !== undefined) {
+        answer.resume().on('end', after);
         return;
       }
       response.writeHead(answer.statusCode ?? 502, answer.headers);
@@ -127,6 +135,8 @@ function passOn(
     },
   );
   onward.on('error', () => request.socket.destroy());
-  if (body === undefined) request.pipe(onward);
-  else onward.end(body);
+  if (body !== undefined) return void onward.end(body);
+  request.pipe(onward);
+  // Who dies in the middle of an upload takes the connection along.
+  request.on('close', () => request.complete || onward.destroy());
 }

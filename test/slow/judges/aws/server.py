@@ -1,7 +1,8 @@
 """moto's server on a free port of this machine, which it prints; ends with its stdin.
 
-One thing is added: moto gives "s3://" as the Location of a layer version. Here it is a URL at which this server gives the
-bytes that moto itself took out of the request or the bucket, as Lambda does.
+Two things are changed. moto gives "s3://" as the Location of a layer version: here it is a URL at which this server gives
+the bytes that moto itself took out of the request or the bucket, as Lambda does. And the same bytes in many regions are
+kept once, or dozens of regions would need gigabytes.
 """
 
 import os
@@ -14,6 +15,17 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 plain = LayerVersion.get_layer_version
+plain_init = LayerVersion.__init__
+kept = {}
+
+
+def init_once(self, *args, **kwargs):
+    plain_init(self, *args, **kwargs)
+    self.content = {}
+    self.code_bytes = kept.setdefault(self.code_sha_256, self.code_bytes)
+
+
+LayerVersion.__init__ = init_once
 
 
 def with_location(self):
