@@ -25,7 +25,7 @@ interface PushOptions {
 }
 
 export async function push(options: PushOptions, edge: Edge): Promise<void> {
-  // The SDK says on stderr that Node 20 has a year left; our own `engines` is the place for that.
+  // As in publish.ts, without what else is loaded there.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const pushed = await pushImage(requestOf(options), edge.ctx);
   const failure = pushError(pushed);
