@@ -75,6 +75,8 @@ export interface Pushed {
   readonly results: readonly PushResult[];
   /** Undefined when no function was to be updated, or its target failed. */
   readonly updated?: Updated & { readonly alias?: Shifted };
+  /** What kept the function from being updated, or its alias from moving; the image is pushed all the same. */
+  readonly updateError?: MakeRuntimeError;
 }
 
 /** How long things may take; tests are less patient. */
@@ -86,7 +88,7 @@ export interface PushTimes extends Pick<RegistryOptions, 'patience'> {
 /**
  * Pushes an image to every target.
  * @throws REFERENCE_INVALID, USAGE, what openImage() throws, VERIFY_FAILED and the like for an image that will not run,
- *   what updating the function throws; CANCELLED. What happens to a target is in its result.
+ *   CANCELLED. What happens to a target, or to the function, is in the result.
  */
 export async function pushImage(request: PushRequest, ctx: Context, times: PushTimes = {}): Promise<Pushed> {
   const stage = stages(ctx);
@@ -228,16 +230,18 @@ function targetOf(name: string, targets: readonly Target[]): Target {
   );
 }
 
+/** Of several targets, those in ECR are meant; elsewhere repositories mostly make themselves. */
 function refuseForeign(targets: readonly Target[]): void {
-  const foreign = targets.find(({ ecr }) => ecr === undefined);
-  if (foreign === undefined) return;
-  throw new MakeRuntimeError('USAGE', `--create and --share are for ECR, and ${foreign.name} is not there.`, {
-    remedy: 'Push to it in a run of its own.',
+  if (targets.some(({ ecr }) => ecr !== undefined)) return;
+  throw new MakeRuntimeError('USAGE', `--create and --share are for ECR, and ${targets[0]?.name} is not there.`, {
+    remedy: 'Leave them out.',
   });
 }
 
 /** The one error that the failures of a push amount to; undefined when there are none. */
-export function pushError({ results }: Pick<Pushed, 'results'>): Error | undefined {
+export function pushError({ results, updateError }: Pick<Pushed, 'results' | 'updateError'>): Error | undefined {
+  // Of a function that was to run the image, that is the news.
+  if (updateError !== undefined) return updateError;
   const failures = results.filter(({ error }) => error !== undefined);
   const errors = failures.map(({ error }) => error as MakeRuntimeError);
   const [first] = errors;

@@ -72,12 +72,13 @@ function wrong(sentence: string): MakeRuntimeError {
   return new MakeRuntimeError('USAGE', sentence, { remedy: 'See make-runtime push --help.' });
 }
 
-function forMachines({ image, digest, size, results, updated }: Pushed) {
+function forMachines({ image, digest, size, results, updated, updateError }: Pushed) {
   return {
     image,
     digest,
     size,
     ...(updated === undefined ? {} : { updated }),
+    ...(updateError === undefined ? {} : { updateFailed: failed(updateError) }),
     targets: results.map(({ target, delivered, foreseen, steps, error }) => ({
       target,
       ok: error === undefined,

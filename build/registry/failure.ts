@@ -56,8 +56,11 @@ export function denied(name: string, purpose: Purpose, status: number, said: Sai
       ...detail,
     });
   }
-  const who = status === 401 ? 'without signing in' : 'by whom we are signed in as';
-  return new MakeRuntimeError('REGISTRY_DENIED', `${name} may not be written ${who} (HTTP ${status}).`, {
+  const sentence =
+    status === 401
+      ? `The registry of ${name} does not know who we are (HTTP 401).`
+      : `${name} may not be written by whom we are signed in as (HTTP ${status}).`;
+  return new MakeRuntimeError('REGISTRY_DENIED', sentence, {
     remedy: `Check the name and sign in: docker login ${name.split('/')[0]}.`,
     ...detail,
   });

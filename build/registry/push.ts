@@ -49,7 +49,7 @@ export async function pushBlobs(
     const sum = [...sent.values()].reduce((one, other) => one + other, 0);
     if (sum < total && Math.abs(sum - reported) < 1 << 20) return;
     reported = sum;
-    ctx.report({ type: 'progress', stage: 'push', text: `${megabytes(sum)} of ${megabytes(total)} MB` });
+    ctx.report({ type: 'progress', stage: 'push', text: `megabytes there: ${megabytes(sum)} of ${megabytes(total)}` });
   };
   let failed = false;
   const work = async (): Promise<void> => {
@@ -271,5 +271,5 @@ export async function readManifestBytes(registry: Registry, tag: string): Promis
 }
 
 function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
+  return String(Math.round(bytes / 1e6));
 }

@@ -169,7 +169,7 @@ export class Registry implements Disposable {
         // Quotas of ECR's come as 400 or 403 in places, and say so in their code.
         busy = status === 429 || said.code === 'TOOMANYREQUESTS';
         if (!busy && status !== 408 && status < 500) last = true;
-        const asked = Number(answer.headers['retry-after']);
+        const asked = secondsOf(answer.headers['retry-after']);
         if (asked > maxWait) last = true;
         else if (asked >= 0) wait = Math.max(wait, asked * 1000);
       } catch (error) {
@@ -313,6 +313,12 @@ export class Registry implements Disposable {
     this.#secrets.add(bearer);
     return `Bearer ${bearer}`;
   }
+}
+
+/** Retry-After, which is a number or a date (RFC 9110, 10.2.3); NaN for anything else. */
+function secondsOf(header: string | undefined): number {
+  if (header === undefined || /^\d+$/.test(header)) return Number(header);
+  return Math.max(0, (Date.parse(header) - Date.now()) / 1000);
 }
 
 function offline(name: string, purpose: Purpose): MakeRuntimeError {

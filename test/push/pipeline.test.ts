@@ -244,7 +244,11 @@ describe('ECR', () => {
     expect(results[1]?.delivered?.blobs).toMatchObject({ uploaded: 0, mounted: 2 });
   });
 
-  test('--create and --share of somewhere else', async () => {
+  test('--create and --share of somewhere else, unless a target beside it is in ECR', async () => {
+    const elsewhere = await writableRegistry();
+    const pushed = await push({ targets: [target, `${elsewhere.host}/x:1`], create });
+    await elsewhere[Symbol.asyncDispose]();
+    expect(pushError(pushed)).toBeUndefined();
     await expect(push({ targets: ['ghcr.io/a/b:1'], create })).rejects.toMatchObject({ code: 'USAGE' });
     await expect(push({ targets: ['ghcr.io/a/b:1'], accounts: ['111111111111'] })).rejects.toMatchObject({
       code: 'USAGE',
@@ -275,7 +279,15 @@ describe('a function', () => {
     state = { PackageType: 'Image', imageUri: 'x@sha256:0', versions: 1, updating: [], aliases: new Map() };
     aws.functions.set('f', state);
   });
-  const update = (more: object = {}, context: Context = ctx) => push({ update: { name: 'f', ...more } }, context);
+  const update = async (more: object = {}, context: Context = ctx): Promise<Pushed> => {
+    const pushed = await push({ update: { name: 'f', ...more } }, context);
+    if (pushed.updateError !== undefined) {
+      // The image arrived, and that can be said.
+      expect(pushed.results[0]?.delivered?.digest).toBe(image.digest);
+      throw pushed.updateError;
+    }
+    return pushed;
+  };
   const shift = { weight: 0.1, duration: 60, tolerance: 0.01 };
 
   test('runs the image by its digest, and is waited for; again, nothing is changed', async () => {

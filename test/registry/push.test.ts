@@ -512,6 +512,27 @@ describe('secrets', () => {
   });
 });
 
+test('a registry out on the network may not lead into this one', () => {
+  using registry = new Registry(parseReference('registry.example/app:1'), ctx, { purpose: 'push' });
+  const lead = (location: string) =>
+    registry.place({ headers: { location }, url: new URL('https://registry.example/v2/') } as unknown as Parameters<
+      typeof registry.place
+    >[0]);
+  expect(lead('/v2/app/x')?.href).toBe('https://registry.example/v2/app/x');
+  expect(lead('https://storage.example/x')?.host).toBe('storage.example');
+  for (const inside of ['https://169.254.169.254/x', 'https://10.0.0.1/', 'http://127.0.0.1:9/', 'https://[fd00::1]/'])
+    expect(() => lead(inside)).toThrow(expect.objectContaining({ code: 'REGISTRY_UNREACHABLE' }));
+  expect(() => lead('http://:::')).toThrow('no address');
+});
+
+test('Retry-After as a date', async () => {
+  const later = new Date(Date.now() + 3_600_000).toUTCString();
+  server.rules = [first(9, 'HEAD', /blobs/, status(503, { 'retry-after': later }))];
+  using registry = open();
+  await expect(pushBlobs(registry, [blob], [], ctx)).rejects.toMatchObject({ code: 'REGISTRY_UNREACHABLE' });
+  expect(count('HEAD', /blobs/)).toBe(1); // An hour is told, not waited for.
+});
+
 test('a warning of the registry is told once', async () => {
   const warns: WriteRule = (_, response) => {
     response.setHeader('warning', '299 - "This repository is read-only from Monday"');

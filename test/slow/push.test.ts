@@ -100,6 +100,11 @@ describe.skipIf(missing !== undefined)('an image of the runtime', () => {
     made = JSON.parse(stdout);
   });
 
+  test('the verdict on its runtime lies beside it', async () => {
+    const verdict = JSON.parse(await readFile(join(dirname(made.path), 'image-verdict.json'), 'utf8'));
+    expect(verdict).toMatchObject({ image: made.digest, ok: true });
+  });
+
   test('skopeo and podman read what arrived, and it is what was made', async () => {
     const image = `${registry.host}/runtime/python:3.13t`;
     const [first] = await push([made.path, image]);
