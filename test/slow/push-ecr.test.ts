@@ -38,7 +38,7 @@ beforeAll(async () => {
   const started = await startRegistry(join(dir, 'registry'), users);
   if ('missing' in started) throw new Error(started.missing);
   registry = started;
-  aws = await startAws(await judgesPython(dir));
+  aws = await startAws(await judgesPython());
 });
 const redirected: JudgedAws['proxy']['script'] = ({ operation }) =>
   operation === 'GetAuthorizationToken'
