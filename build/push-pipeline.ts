@@ -220,6 +220,11 @@ async function session(ctx: Context): Promise<AwsSession> {
 
 /** The target whose image a function can run: in ECR, and in its region where its name says one. */
 function targetOf(name: string, targets: readonly Target[]): Target {
+  if (!/^(arn:[\w-]+:lambda:[\w-]+:\d{12}:function:)?[\w-]{1,140}$/.test(name)) {
+    throw new MakeRuntimeError('USAGE', `"${name}" is not the name of a function.`, {
+      remedy: 'Give its name or its ARN, without version or alias.',
+    });
+  }
   const region = name.startsWith('arn:') ? name.split(':')[3] : undefined;
   const found = targets.find(({ ecr }) => ecr !== undefined && (region === undefined || ecr.region === region));
   if (found !== undefined) return found;

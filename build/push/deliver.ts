@@ -1,6 +1,7 @@
 // One image to one target: everything it needs, then the manifest, then what refers to it, and the tag last of all, so
 // that whoever asks for the tag never gets half an image. It knows no AWS.
 import type { Context } from '../lib/context.ts';
+import { isMakeRuntimeError } from '../lib/errors.ts';
 import { tagTaken } from '../registry/failure.ts';
 import { type BlobsPushed, moveTag, pushBlobs, pushManifest, tagDigest } from '../registry/push.ts';
 import { type Attached, attach } from '../registry/referrers.ts';
@@ -85,7 +86,11 @@ async function currentDigest(
   digest: string,
   immutable: boolean,
 ): Promise<string | undefined> {
-  const before = await tagDigest(registry, target.tag);
+  const before = await tagDigest(registry, target.tag).catch((error) => {
+    // Whoever may only write learns nothing of what was there; a promise about it needs more.
+    if (immutable || !isMakeRuntimeError(error) || error.code !== 'REGISTRY_DENIED') throw error;
+    return undefined;
+  });
   if (immutable && before !== undefined && before !== digest)
     throw tagTaken(target.name, { code: '', text: `it leads to ${before}` });
   return before;

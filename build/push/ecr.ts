@@ -47,7 +47,9 @@ export class EcrRepository implements Disposable {
     this.#aws = aws;
     if (place.region.startsWith('cn-')) this.#partition = 'aws-cn';
     else if (place.region.startsWith('us-gov-')) this.#partition = 'aws-us-gov';
-    this.#client = new ECRClient({ ...aws.config('ECR', place.region), useFipsEndpoint: place.fips });
+    const config = aws.config('ECR', place.region);
+    // An endpoint of the user's own is what it is: the SDK refuses to look for its FIPS variant.
+    this.#client = new ECRClient({ ...config, useFipsEndpoint: place.fips && config.endpoint === undefined });
   }
 
   [Symbol.dispose](): void {

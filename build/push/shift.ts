@@ -11,7 +11,7 @@ import {
 import { awsErrorName } from '../aws/failure.ts';
 import { AwsSession } from '../aws/session.ts';
 import type { Context } from '../lib/context.ts';
-import { MakeRuntimeError } from '../lib/errors.ts';
+import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import { pause } from '../source/http.ts';
 import { call, type FunctionPlace } from './function.ts';
 
@@ -100,8 +100,11 @@ export async function moveAlias(
     } catch (error) {
       // Also for Ctrl-C: nobody watches any longer. The signal has fired by then, so this goes without it.
       const aws = new AwsSession({ ...ctx, signal: new AbortController().signal });
-      await setAlias({ ...place, aws }, alias, from, {}, revision);
-      throw error;
+      await setAlias({ ...place, aws }, alias, from, {}, revision).catch((cause) => {
+        throw notReturned(place.name, alias, version, shift.weight, cause);
+      });
+      if (!ctx.signal.aborted) throw error;
+      throw new MakeRuntimeError('CANCELLED', `Stopped; alias ${alias} leads to version ${from} again.`);
     }
   }
   await setAlias(place, alias, version, {}, revision);
@@ -122,8 +125,7 @@ async function watch(
   const percent = (part: number): string => `${(part * 100).toFixed(1)}%`;
   for (;;) {
     await pause(Math.min(interval, Math.max(0, start + duration + lag - Date.now())), ctx.signal);
-    if (ctx.signal.aborted)
-      throw new MakeRuntimeError('CANCELLED', `Stopped; alias ${alias} leads to version ${old} again.`);
+    throwIfCancelled(ctx.signal);
     const counts = await count(place, metrics, alias, [old, fresh], start);
     const [before, after] = counts as [Count, Count];
     const text = `${percent(weight)} to version ${fresh}: ${after.errors} errors of ${after.invocations}, version ${old}: ${before.errors} of ${before.invocations}`;
@@ -146,6 +148,19 @@ async function watch(
     }
     return { old: before, new: after };
   }
+}
+
+function notReturned(name: string, alias: string, version: string, weight: number, cause: unknown): MakeRuntimeError {
+  const percent = `${(weight * 100).toFixed(1)}%`;
+  return new MakeRuntimeError(
+    'FUNCTION_NOT_UPDATED',
+    `Alias ${alias} of ${name} was to return and could not: ${percent} of its calls still go to version ${version}.`,
+    {
+      remedy: `Take it back at once: aws lambda update-alias --function-name ${name} --name ${alias} --routing-config AdditionalVersionWeights={}`,
+      ...(cause instanceof Error ? { detail: cause.message } : {}),
+      cause,
+    },
+  );
 }
 
 function rate({ invocations, errors }: Count): number {

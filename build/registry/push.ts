@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { Context } from '../lib/context.ts';
-import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
+import { isMakeRuntimeError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import { Stumble } from '../source/http.ts';
 import { notAccepted, tagTaken } from './failure.ts';
 import { acceptedManifests, type Descriptor, type RawManifest } from './oci.ts';
@@ -210,7 +210,7 @@ export async function pushManifest(
 }
 
 /**
- * Moves a tag to a manifest, and reads back what it leads to.
+ * Moves a tag to a manifest, and reads back what it leads to, where that is allowed.
  * @throws TAG_TAKEN for a tag that may not be moved; PUSH_REFUSED, and as Registry.send()
  */
 export async function moveTag(
@@ -219,8 +219,13 @@ export async function moveTag(
   tag: string,
 ): Promise<void> {
   const answer = await put(registry, manifest, tag);
+  const says = answer.headers['docker-content-digest'];
   await answer.body.dump();
-  const found = await tagDigest(registry, tag);
+  const found = await tagDigest(registry, tag).catch((error) => {
+    // Whoever may only write has the registry's word alone.
+    if (!isMakeRuntimeError(error) || error.code !== 'REGISTRY_DENIED') throw error;
+    return typeof says === 'string' ? says : manifest.digest;
+  });
   if (found === manifest.digest) return;
   throw new MakeRuntimeError('PUSH_REFUSED', `${registry.name}:${tag} leads to another image than was pushed.`, {
     remedy: 'If nobody else pushes to this tag now, the registry, or a proxy before it, is damaged.',

@@ -3,7 +3,7 @@
 // never changes for them. https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema
 import { createHash } from 'node:crypto';
 import type { Context } from '../lib/context.ts';
-import { isMakeRuntimeError } from '../lib/errors.ts';
+import { type ErrorCode, isMakeRuntimeError } from '../lib/errors.ts';
 import { mediaTypes, ociIndex, type RawManifest } from './oci.ts';
 import { moveTag, pushBlobs, pushManifest, readManifestBytes } from './push.ts';
 import type { Registry } from './session.ts';
@@ -24,6 +24,9 @@ export interface Attached {
   /** The registry's reason where it takes none. */
   readonly refusal?: string;
 }
+
+/** Of one who may push the image, that artifacts are not wanted or may not be looked up. */
+const refusals: readonly ErrorCode[] = ['PUSH_REFUSED', 'TAG_TAKEN', 'REGISTRY_DENIED'];
 
 /** What an artifact without configuration has as one (OCI image specification 1.1, "Guidance for an Empty Descriptor"). */
 const empty = Buffer.from('{}');
@@ -59,7 +62,7 @@ export async function attach(
     return { digests: manifests.map(({ raw }) => raw.digest), through: listed ? 'referrers' : 'tag' };
   } catch (error) {
     // An image without statements is worth more than none: only its own failures end a push.
-    if (!isMakeRuntimeError(error) || (error.code !== 'PUSH_REFUSED' && error.code !== 'TAG_TAKEN')) throw error;
+    if (!isMakeRuntimeError(error) || !refusals.includes(error.code)) throw error;
     return { digests: [], through: undefined, refusal: error.detail ?? error.message };
   }
 }

@@ -72,6 +72,9 @@ const maxRedirects = 5;
 /** A registry that asks for more than this many seconds is told to the caller instead of waited for. */
 const maxWait = 60;
 
+/** Bytes a second at which a registry is trusted to settle what it received, when it is slow. */
+const settlingRate = 5_000_000;
+
 /** Statuses that are answers for somebody who reads: there, not there, no more of it. */
 const readable = (status: number): boolean => status < 400 || status === 404 || status === 416;
 
@@ -195,7 +198,7 @@ export class Registry implements Disposable {
   /** The registry's own words in an answer, which is read to its end; what it echoes of our secrets is taken out. */
   async words({ body }: RegistryAnswer): Promise<Said> {
     let text = await body.text().catch(() => '');
-    for (const secret of this.#secrets) text = text.replaceAll(secret, '***');
+    for (const secret of this.#secrets) if (secret !== '') text = text.replaceAll(secret, '***');
     return parseSaid(text);
   }
 
@@ -258,7 +261,9 @@ export class Registry implements Disposable {
 
   async #ask(url: URL, options: Omit<RegistryRequest, 'path'>): Promise<RegistryAnswer> {
     const { body: sent, headers = {}, method = 'GET' } = options;
-    const answer = await ask(url.href, this.patience.silence, this.#ctx, {
+    // What a registry does with a large blob before it answers takes its time: copying it within its storage, hashing.
+    const silence = this.patience.silence + Math.floor((sent?.length ?? 0) / settlingRate) * 1000;
+    const answer = await ask(url.href, silence, this.#ctx, {
       dispatcher: this.#http.dispatcher,
       method,
       headers: { ...headers, ...(sent === undefined ? {} : { 'content-length': String(sent.length) }) },

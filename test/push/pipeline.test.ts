@@ -170,6 +170,21 @@ describe('ECR', () => {
     expect(await failure({})).toBeUndefined();
   });
 
+  test('whoever may only write can push, but promise nothing about tags', async () => {
+    aws.repositories.set('app', { request: {} });
+    registry.rules.push((request, response) => {
+      if (request.method !== 'GET' || !/manifests|referrers/.test(request.url ?? '')) return false;
+      response
+        .writeHead(403)
+        .end('{"errors":[{"code":"DENIED","message":"not authorized to perform: ecr:BatchGetImage"}]}');
+      return true;
+    });
+    const { results } = await push();
+    expect(results[0]?.delivered).toMatchObject({ before: undefined, statements: { through: 'referrers' } });
+    expect(registry.manifests.has('app:1')).toBe(true);
+    expect(await failure({ immutable: true })).toMatchObject({ code: 'REGISTRY_DENIED' });
+  });
+
   test.each<[string, string, ReturnType<typeof jsonError>, object]>([
     [
       'may not',
@@ -417,8 +432,29 @@ describe('a function', () => {
       return undefined;
     };
     const run = update({ alias: 'live', shift: { ...shift, duration: 60_000 } }, { ...ctx, signal: abort.signal });
-    await expect(run).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(run).rejects.toMatchObject({
+      code: 'CANCELLED',
+      message: 'Stopped; alias live leads to version 1 again.',
+    });
     expect(state.aliases.get('live')).toMatchObject({ version: '1', weights: {} });
+  });
+
+  test('one that cannot return says what still goes where', async () => {
+    state.aliases.set('live', { version: '1', weights: {}, revision: 1 });
+    aws.metrics.set('2', { invocations: 100, errors: 100 });
+    aws.instead = ({ operation }) =>
+      operation.startsWith('PUT') && operation.includes('aliases') && state.aliases.get('live')?.weights['2']
+        ? jsonError('AccessDeniedException', 403)
+        : undefined;
+    await expect(update({ alias: 'live', shift })).rejects.toMatchObject({
+      code: 'FUNCTION_NOT_UPDATED',
+      message: 'Alias live of f was to return and could not: 10.0% of its calls still go to version 2.',
+      remedy: expect.stringContaining('aws lambda update-alias'),
+    });
+  });
+
+  test.each(['f:live', 'arn:aws:lambda:eu-west-1:123456789012:function:f:3', 'my function'])('not %s', async (name) => {
+    await expect(push({ update: { name } })).rejects.toMatchObject({ code: 'USAGE' });
   });
 
   test('a shift that a killed run left half-way is taken up; another one is not overruled', async () => {
