@@ -9,7 +9,13 @@ import { execa } from 'execa';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type ErrorCode, exitStatus } from '../../build/lib/errors.ts';
 import { makeImage } from '../push/support.ts';
-import { type LocalRegistry, missingPrograms, podman, startRegistry } from './judges/containers.ts';
+import {
+  type LocalRegistry,
+  missingPrograms,
+  podman,
+  startReferrersRegistry,
+  startRegistry,
+} from './judges/containers.ts';
 import { build, cli } from './judges/layer.ts';
 import { type Fault, type RegistryProxy, registryProxy } from './judges/registry-proxy.ts';
 
@@ -171,6 +177,30 @@ describe.skipIf(missing !== undefined)('an image of the runtime', () => {
     // podman packs layers anew, so none of them is known to the registry.
     expect(pushed?.blobs.uploaded).toBeGreaterThan(1);
     expect(pushed?.statements).toEqual({ digests: [] });
+  });
+});
+
+describe.skipIf(missing !== undefined)('a registry that has the referrers API', () => {
+  test('lists SBOM and provenance of an image, and gets no tag for them', async ({ skip }) => {
+    const found = await startReferrersRegistry(join(dir, 'referrers'));
+    if ('missing' in found) return skip(found.missing);
+    closing.push(found);
+    const [pushed] = await push([small.path, `${found.host}/app:1`]);
+    expect(pushed?.statements?.through).toBe('referrers');
+    const get = async (path: string) => (await fetch(`http://${found.host}/v2/app/${path}`)).json();
+    const { manifests } = (await get(`referrers/${small.digest}`)) as { manifests: { digest: string }[] };
+    expect(manifests.map(({ digest }) => digest).sort()).toEqual([...pushed!.statements!.digests].sort());
+    expect(await get('tags/list')).toMatchObject({ tags: ['1'] });
+    await execa('skopeo', [
+      'copy',
+      '-q',
+      '--src-tls-verify=false',
+      `docker://${found.host}/app:1`,
+      `dir:${join(dir, 'r')}`,
+    ]);
+    // Again: the same artifacts, once.
+    expect((await push([small.path, `${found.host}/app:1`]))[0]?.statements).toEqual(pushed?.statements);
+    expect(((await get(`referrers/${small.digest}`)) as { manifests: unknown[] }).manifests).toHaveLength(3);
   });
 });
 

@@ -147,6 +147,32 @@ export async function startRegistry(
   return 'missing' in server ? server : { host, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
+/** go-containerregistry's, built here: docker-registry has no referrers API. Or why there is none. */
+export async function startReferrersRegistry(folder: string): Promise<LocalRegistry | { missing: string }> {
+  const program = join(folder, 'registry');
+  await mkdir(folder, { recursive: true });
+  const built = await execa('go', ['build', '-mod=readonly', '-o', program, '.'], {
+    cwd: join(import.meta.dirname, 'referrers'),
+    env: { CGO_ENABLED: '0' },
+    reject: false,
+    timeout: 240_000,
+  });
+  if (built.exitCode !== 0) {
+    const reason = (built.stderr || built.message || '').trim().split('\n').at(-1);
+    return { missing: `the registry with referrers cannot be built with Go 1.24 or newer: ${reason}` };
+  }
+  const child = spawn(program, { stdio: ['pipe', 'pipe', 'ignore'] });
+  const ended = once(child, 'exit');
+  const [first] = (await once(child.stdout, 'data')) as [Buffer];
+  return {
+    host: first.toString().trim(),
+    [Symbol.asyncDispose]: async () => {
+      child.stdin.end();
+      await ended;
+    },
+  };
+}
+
 /**
  * A small root file system that stands for Amazon Linux: glibc, a shell and coreutils, from Debian's packages and
  * without running anything in it. glibc is newer than Lambda's, which `verify` watches over.
