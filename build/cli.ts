@@ -121,6 +121,29 @@ planOptions(
   );
 
 program
+  .command('push')
+  .argument('<image>', 'the folder or image.tar that `image` writes, or any OCI layout; with :TAG where it has several')
+  .argument('<target...>', 'registry/repository[:tag]; several are served one after the other')
+  .description('push an image to ECR or any other registry, without a daemon')
+  .addOption(new Option('--platform <platform>', 'of an image for several').choices(['linux/amd64', 'linux/arm64']))
+  .option('--immutable', 'never move a tag that has another image')
+  .option('--force', 'push an image although its verdict is not good')
+  .option('--no-statements', 'leave SBOM and provenance behind')
+  .option('--mount-from <repository>', 'take blobs from this repository of the same registry, repeatable', collect, [])
+  .option('--create', 'in ECR: make the repository unless it is there, and let Lambda pull from it')
+  .option('--kms-key <key>', 'with --create: encrypt with this key of KMS')
+  .option('--keep-untagged <n>', 'with --create: how many untagged manifests are kept', positiveNumber, 300)
+  .option('--share <account:ID>', 'in ECR: let functions of this account use the image, repeatable', collect, [])
+  .option('--update-function <name>', 'point this function at the image, and wait until it is active')
+  .option('--alias <name>', 'with --update-function: publish a version and lead this alias to it')
+  .option('--shift <percent:time>', 'with --alias: for a part of the calls first, such as 10%:5m; it returns on errors')
+  .option('--max-error-rise <percent>', 'with --shift: errors the new version may make more, of 100 calls', percent, 1)
+  .option('--dry-run', 'ask what there is, say what would be sent, and change nothing')
+  .action(async (image: string, targets: string[], options, command: Command) =>
+    (await import('./cli/push.ts')).push({ image, targets, ...options }, edgeOf(command)),
+  );
+
+program
   .command('bake')
   .argument('[recipe...]', 'as for `plan`, or plan files (.json) of `plan --json`')
   .description('write a BuildKit bake file that makes the same layers as `build`, for remote or many builders')
@@ -322,6 +345,13 @@ try {
 
 function collect(value: string, previous: string[] = []): string[] {
   return [...previous, value];
+}
+
+function percent(text: string): number {
+  const number = Number(text);
+  if (!(number >= 0 && number <= 100))
+    throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a percentage.`);
+  return number;
 }
 
 function positiveInteger(text: string): number {

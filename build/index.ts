@@ -8,6 +8,7 @@ export type { Context } from './lib/context.ts';
 export { type ErrorCode, exitStatus, isMakeRuntimeError, MakeRuntimeError } from './lib/errors.ts';
 export type { Report, ReportEvent } from './lib/report.ts';
 export { type Built, buildRuntime, type PlanRequest, resolvePlan } from './pipeline.ts';
+export { type Pushed, type PushRequest, pushError, pushImage } from './push-pipeline.ts';
 export type { Plan } from './recipe/model.ts';
 export { inspectArtifact, verifyArtifact } from './verify/artifact.ts';
 export type { Verdict } from './verify/verdict.ts';

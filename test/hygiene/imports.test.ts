@@ -19,6 +19,7 @@ const rooms = [
   'image',
   'lambda',
   'verify',
+  'push',
   'publish',
   'bench',
   '(top)',
