@@ -38,8 +38,7 @@ const packageCapabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'SETGI
  */
 export async function runInContainer(
   engine: ContainerEngine,
-  image: string,
-  arch: Arch,
+  { image, arch }: { readonly image: string; readonly arch: Arch },
   run: Run,
   ctx: Pick<Context, 'env'>,
 ): Promise<number> {

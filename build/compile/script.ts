@@ -4,9 +4,10 @@
 //
 // The program expects in its environment: SOURCE (verified tarball), WORK (empty scratch folder), OUT (empty result
 // folder), JOBS (make -j); where the plan has libraries from source, LIBRARIES (their folder); where it has profiling,
-// PROFILE (a tar of .gcda files), or TRAINING (the program to run) for the training build. It announces each step with
-// a line "::step <name>".
+// PROFILE (a tar of .gcda files), or TRAINING (the program to run) for the training build; where it cross-compiles,
+// BUILD_PYTHON (build-python.ts). It announces each step with a line "::step <name>".
 import { prefix } from '../recipe/cpython.ts';
+import { emulators } from '../recipe/cross.ts';
 import type { Plan, Reasoned } from '../recipe/model.ts';
 
 /** Names the steps announced by the program, for progress and for errors. */
@@ -48,9 +49,10 @@ export function compileScript(plan: Plan): string {
       `LIB="../root${prefix}/lib/${python}"`,
       '# sysconfig data and pkg-config files name the scratch folder: same plan, same bytes needs one fixed name.',
       `grep -rlIF -e "$WORK" "../root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done`,
+      ...nativeNames(plan),
       '# unchecked-hash: never reads or hashes the source at import (PEP 552). One process, because parallel',
       '# compilation changes reference flags in the marshalled code (https://github.com/python/cpython/issues/129724).',
-      `"../root${prefix}/bin/${python}" -I -B ${bytecode(plan)}-m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
+      `${pythonHere(plan)} -I -B ${bytecode(plan)}-m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
       `  -s "../root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"`,
     ]),
   ].join('\n\n')}\n`;
@@ -70,13 +72,14 @@ export function trainingScript(plan: Plan): string {
     step('instrument', [
       ...exportFlags(instrumented, profiling.generate),
       '# "platform" is the interpreter and what it needs to find its library in the source tree.',
-      'make -j"$JOBS" platform',
+      // A cross build takes the build Python for that, and so leaves the interpreter out.
+      `make -j"$JOBS" ${plan.builder.cross ? 'python platform' : 'platform'}`,
     ]),
     step('train', [
       '# What the build itself ran (freezing modules) is not what functions do.',
       "find . -name '*.gcda' -delete",
       '# Not -B: from the second time on modules come from .pyc files, as they do on Lambda.',
-      `./python -E -s "$TRAINING" ${profiling.arguments.map(quote).join(' ')}`,
+      `${emulator(plan)}./python -E -s "$TRAINING" ${profiling.arguments.map(quote).join(' ')}`,
       "find . -name '*.gcda' | sort > counters",
       'tar --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$OUT/profile.tar" -T counters',
     ]),
@@ -96,6 +99,7 @@ function sourcesAndConfigure(plan: Plan): readonly string[] {
       // have a space, which CPython's Makefile does not quote.
       'cd "$WORK/build"',
       ...findPython(plan),
+      ...buildPython(plan),
       ...(fromSource(plan) ? configureForSource(plan) : [configureCommand(plan)]),
       ...staticModules(plan),
     ]),
@@ -142,6 +146,7 @@ function header(plan: Plan): string {
     `# CPython ${plan.python.version} (${plan.flavor}, ${plan.arch}, ${plan.profile}); generated from the plan, do not edit.`,
     'set -eu',
     ...pinnedEnvironment(plan.epoch),
+    ...crossTools(plan.builder),
   ].join('\n');
 }
 
@@ -154,6 +159,54 @@ export function pinnedEnvironment(epoch: number): readonly string[] {
     'umask 022',
     'step() { printf \'::step %s\\n\' "$1"; }',
   ];
+}
+
+/** The target's tools by their full names, whatever CC is for the builder's own; nothing where they are the same. */
+export function crossTools({ cross }: Pick<Plan['builder'], 'cross'>): readonly string[] {
+  if (!cross) return [];
+  const { host } = cross;
+  return [`export CC=${host}-gcc AR=${host}-ar RANLIB=${host}-ranlib`];
+}
+
+/** objcopy for the target's files. */
+export function objcopy({ cross }: Pick<Plan['builder'], 'cross'>): string {
+  return cross ? `${cross.host}-objcopy` : 'objcopy';
+}
+
+// Where the result cannot be run, CPython's build runs an interpreter of the same version that can: by
+// --with-build-python since 3.11; 3.10 looks for one on PATH.
+function buildPython(plan: Plan): string[] {
+  if (!plan.builder.cross) return [];
+  return [
+    '# Under WORK, whose name is edited out of the result below. It is not to be changed by being used.',
+    'ln -s "$BUILD_PYTHON" "$WORK/build-python"',
+    'export PYTHONDONTWRITEBYTECODE=1',
+    ...(plan.python.minor === '3.10' ? ['export PATH="$WORK/build-python/bin:$PATH"'] : []),
+  ];
+}
+
+/** An interpreter of the target's version that runs on the builder, for a shell in the build folder. */
+function pythonHere(plan: Plan): string {
+  return plan.builder.cross
+    ? `"$WORK/build-python/bin/python${plan.python.minor}"`
+    : `"../root${prefix}/bin/${plan.python.executable}"`;
+}
+
+// sysconfig and the Makefile are for those who compile on the target, where the tools have no prefix.
+function nativeNames({ builder: { cross } }: Plan): string[] {
+  if (!cross) return [];
+  const tools = 'gcc|g\\+\\+|cpp|ar|ranlib|ld|nm|readelf|objcopy|strip';
+  return [
+    '# They also name the cross compiler, which is just the compiler where they are going.',
+    `grep -rlIE -e "${cross.host}-(${tools})" "../root" | while read -r file; do`,
+    `  sed -i -E "s/${cross.host}-(${tools})\\b/\\1/g" "$file"`,
+    'done',
+  ];
+}
+
+/** What runs a program of the target's: nothing where the builder can, and a word with its blank where it cannot. */
+function emulator({ arch, builder: { cross } }: Plan): string {
+  return cross ? `${emulators[arch]} -L /usr/${cross.host} ` : '';
 }
 
 /** One announced step of a build program. */
@@ -173,7 +226,7 @@ function collectLibraries(plan: Plan): string[] {
     ),
     '# As with our own code: C needs no unwind tables, and what is not there need not be loaded.',
     'for archive in "$WORK"/lib/*.a; do',
-    '  [ ! -e "$archive" ] || objcopy -R .eh_frame -R .rela.eh_frame "$archive"',
+    `  [ ! -e "$archive" ] || ${objcopy(plan.builder)} -R .eh_frame -R .rela.eh_frame "$archive"`,
     'done',
     ...systemOnes(plan).flatMap(mergeLibrary),
   ];
@@ -193,7 +246,9 @@ function systemOnes(plan: Plan): Plan['libraries'] {
 }
 
 function configureCommand(plan: Plan): string {
-  return ['../src/configure -q', ...plan.configure.map(({ value }) => quote(value))].join(' \\\n  ');
+  const { minor } = plan.python;
+  const python = plan.builder.cross && minor !== '3.10' ? [`--with-build-python="$WORK/build-python/bin/python${minor}"`] : [];
+  return ['../src/configure -q', ...plan.configure.map(({ value }) => quote(value)), ...python].join(' \\\n  ');
 }
 
 /** Interpreters a builder may have, in the order they are tried when a build needs one. */
