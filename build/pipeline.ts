@@ -129,6 +129,8 @@ export async function buildRuntime(plan: Plan, output: string, ctx: Context, cho
   const outDir = join(resolve(output), plan.name);
   const stage = stages(ctx);
   const engine = engineFor(plan, choice, ctx);
+  // The plan says already that nothing can be compiled there: nothing is fetched for it.
+  if (plan.builder.compiler === null) await engine.require(plan);
   const lock = await readLock(ctx.packageDir);
   const source = await stage('sources', `CPython ${plan.python.version} source`, () =>
     fetchPlanSource(plan, lock, ctx),

@@ -3,8 +3,8 @@ import { constants } from 'node:fs';
 import { access, mkdir, statfs } from 'node:fs/promises';
 import { containerClis, openContainerEngine } from '../compile/container-cli.ts';
 import { defaultBuilder, pinnedBuilder } from '../compile/container-engine.ts';
-import { type HostProbe, installCommand, probeHost } from '../compile/host.ts';
 import { ownArch } from '../compile/engine.ts';
+import { type HostProbe, installCommand, probeHost } from '../compile/host.ts';
 import { andList } from '../compile/requirement.ts';
 import { probeEmulation, probeSandbox } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
@@ -31,7 +31,9 @@ export async function doctor(edge: Edge): Promise<void> {
   const findings: Finding[] = [
     node(),
     ...compiler(probe),
-    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), engines(edge), release(edge), jit(edge), otherArch(edge)])).flat(),
+    ...(
+      await Promise.all([disk(ctx.cacheDir), sandbox(ctx), engines(edge), release(edge), jit(edge), otherArch(edge)])
+    ).flat(),
   ];
   if (edge.json) {
     edge.print(JSON.stringify(findings));

@@ -195,11 +195,11 @@ function pythonHere(plan: Plan): string {
 // sysconfig and the Makefile are for those who compile on the target, where the tools have no prefix.
 function nativeNames({ builder: { cross } }: Plan): string[] {
   if (!cross) return [];
-  const tools = 'gcc|g\\+\\+|cpp|ar|ranlib|ld|nm|readelf|objcopy|strip';
+  const named = `${cross.host}-(gcc|g[+][+]|cpp|objcopy|readelf|ranlib|strip|ar|ld|nm)`;
   return [
     '# They also name the cross compiler, which is just the compiler where they are going.',
-    `grep -rlIE -e "${cross.host}-(${tools})" "../root" | while read -r file; do`,
-    `  sed -i -E "s/${cross.host}-(${tools})\\b/\\1/g" "$file"`,
+    `grep -rlIE -e "${named}" "../root" | while read -r file; do`,
+    `  sed -i -E 's/${named}/\\1/g' "$file"`,
     'done',
   ];
 }
@@ -247,7 +247,8 @@ function systemOnes(plan: Plan): Plan['libraries'] {
 
 function configureCommand(plan: Plan): string {
   const { minor } = plan.python;
-  const python = plan.builder.cross && minor !== '3.10' ? [`--with-build-python="$WORK/build-python/bin/python${minor}"`] : [];
+  const python =
+    plan.builder.cross && minor !== '3.10' ? [`--with-build-python="$WORK/build-python/bin/python${minor}"`] : [];
   return ['../src/configure -q', ...plan.configure.map(({ value }) => quote(value)), ...python].join(' \\\n  ');
 }
 

@@ -40,14 +40,18 @@ export function machineArch(): Arch | undefined {
  */
 export async function findEmulation(arch: Arch, { env }: Pick<Context, 'env'>): Promise<Emulation> {
   const own = machineArch() ?? process.arch;
-  const folders = [...(env['PATH'] ?? '').split(':'), '/usr/local/bin', '/usr/bin'].filter((one) => one.startsWith('/'));
+  const folders = (env['PATH'] ?? '').split(':').filter((one) => one.startsWith('/'));
   const program = await firstOf(
     folders.flatMap((folder) => ['', '-static'].map((suffix) => join(folder, `${emulators[arch]}${suffix}`))),
   );
   const missing = (what: string): MakeRuntimeError =>
-    new MakeRuntimeError('ARTIFACT_WRONG_ARCH', `The artifact is for ${arch}, and this ${own} machine has no ${what}.`, {
-      remedy: `Install it (Debian, Ubuntu: apt-get install ${emulationPackages(arch).join(' ')}), or use a machine with ${arch}.`,
-    });
+    new MakeRuntimeError(
+      'ARTIFACT_WRONG_ARCH',
+      `The artifact is for ${arch}, and this ${own} machine has no ${what}.`,
+      {
+        remedy: `Install it (Debian, Ubuntu: apt-get install ${emulationPackages(arch).join(' ')}), or use a machine with ${arch}.`,
+      },
+    );
   if (program === undefined) throw missing(`${emulators[arch]} to run it with`);
   const { loader } = abi[arch];
   const folder = emulatedLibraries(arch);
@@ -82,7 +86,12 @@ async function isHandled(arch: Arch): Promise<boolean> {
     const text = await readFile(join(handlers, name), 'latin1').catch(() => '');
     const magic = /^magic ([0-9a-f]+)$/m.exec(text)?.[1] ?? '';
     const isOpen = /^flags: .*F/m.test(text);
-    if (text.startsWith('enabled') && isOpen && magic.startsWith('7f454c4602') && magic.slice(36, 38) === abi[arch].machine)
+    if (
+      text.startsWith('enabled') &&
+      isOpen &&
+      magic.startsWith('7f454c4602') &&
+      magic.slice(36, 38) === abi[arch].machine
+    )
       return true;
   }
   return false;

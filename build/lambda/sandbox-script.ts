@@ -67,7 +67,19 @@ export function namespaceWrapper(
   const spaces = [...(asRoot ? [] : ['--user', '--map-root-user']), '--mount', '--pid', '--propagation', 'private'];
   return {
     file: 'unshare',
-    args: [...spaces, '/bin/sh', '-c', assemble, 'sh', fstab, skeleton, joinFile ?? '', handler, ...drop, '--no-new-privs'],
+    args: [
+      ...spaces,
+      '/bin/sh',
+      '-c',
+      assemble,
+      'sh',
+      fstab,
+      skeleton,
+      joinFile ?? '',
+      handler,
+      ...drop,
+      '--no-new-privs',
+    ],
     env: { PATH: hostTools },
   };
 }

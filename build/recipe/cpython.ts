@@ -198,7 +198,10 @@ export const gravitonFlags: readonly Reasoned[] = [
     reason:
       'What every Graviton that Lambda has can do: atomic operations as single instructions (LSE), which reference counts of free-threaded builds live on, and CRC32. Not +crypto: OpenSSL asks the processor itself.',
   },
-  { value: '-mtune=neoverse-n1', reason: "Graviton2's core, the oldest one; later ones are told apart by nothing here." },
+  {
+    value: '-mtune=neoverse-n1',
+    reason: "Graviton2's core, the oldest one; later ones are told apart by nothing here.",
+  },
 ];
 
 const cflagRules: readonly Rule[] = [

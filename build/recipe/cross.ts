@@ -60,7 +60,9 @@ const answers: readonly Answer[] = [
 export function crossArguments(minor: Minor, arch: Arch, { build, host }: Cross): readonly Reasoned[] {
   return [
     ...crossTarget({ build, host }),
-    ...answers.filter((answer) => applies(answer, minor, undefined, arch)).map(({ value, reason }) => ({ value, reason })),
+    ...answers
+      .filter((answer) => applies(answer, minor, undefined, arch))
+      .map(({ value, reason }) => ({ value, reason })),
   ];
 }
 
