@@ -165,6 +165,7 @@ program
   .argument('<artifact>', 'a layer .zip, also one that this tool did not build')
   .description('prove that a layer will run on Lambda, or say why not')
   .addOption(new Option('--arch <arch>', 'the architecture it must be for').choices(architectures))
+  .option('--rebuild', 'make it again from the plan beside it, with nothing cached, and compare the bytes')
   .action(async (artifact: string, options, command: Command) =>
     (await import('./cli/verify.ts')).verify({ artifact, ...options }, edgeOf(command)),
   );

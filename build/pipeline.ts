@@ -65,6 +65,8 @@ export interface PlanRequest {
 export interface BuildChoice extends EngineChoice {
   /** The stored profile whose hash the plan has. */
   readonly profileData?: string | undefined;
+  /** What the training of this very plan counted before; takes its place where a build is repeated. */
+  readonly counters?: string | undefined;
 }
 
 export interface Survey {
@@ -140,7 +142,7 @@ export async function buildRuntime(plan: Plan, output: string, ctx: Context, cho
     libraries: await libraries(plan, engine, ctx),
     buildPython: plan.builder.cross ? await buildPython(plan, source, engine, ctx) : undefined,
   };
-  const profile = await profileOf(plan, inputs, choice.profileData, engine, ctx);
+  const profile = await profileOf(plan, inputs, choice, engine, ctx);
   // Kept beside the artifact: training again would count differently, and so give other bytes.
   if (profile !== undefined) await writeWhole(join(outDir, 'profile.tar'), await readFile(profile));
   const build = await stage('compile', `compile ${plan.python.executable} (${plan.flavor})`, () =>
@@ -224,11 +226,12 @@ async function buildPython(plan: Plan, source: string, engine: Engine, ctx: Cont
 async function profileOf(
   plan: Plan,
   inputs: Inputs,
-  given: string | undefined,
+  { profileData: given, counters }: BuildChoice,
   engine: Engine,
   ctx: Context,
 ): Promise<string | undefined> {
   if (!plan.profiling) return undefined;
+  if (counters !== undefined && plan.profiling.data === undefined) return counters;
   if (given !== undefined || plan.profiling.data !== undefined) {
     return requireProfile(given, plan.profiling.data, ctx.signal);
   }
