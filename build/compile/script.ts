@@ -107,13 +107,15 @@ function sourcesAndConfigure(plan: Plan): readonly string[] {
 }
 
 function configureForSource(plan: Plan): readonly string[] {
+  // gcc looks at LIBRARY_PATH only when it is a native compiler (its manual, "Environment Variables").
+  const ldflags = plan.builder.cross ? '-no-pie -L../lib' : '-no-pie';
   return [
     '# Searched before the system, and unlike -I and -L not recorded for what users compile later.',
     'export CPATH=../include LIBRARY_PATH=../lib',
     '# The programs that configure tries out are linked with libraries that are not position-independent; what users',
     '# link later is not to be told so.',
-    `LDFLAGS=-no-pie ${configureCommand(plan)}`,
-    `sed -i -e 's/^\\(CONFIGURE_LDFLAGS=\\).*/\\1/' -e "s/ 'LDFLAGS=-no-pie'//" Makefile.pre Makefile`,
+    `LDFLAGS=${quote(ldflags)} ${configureCommand(plan)}`,
+    `sed -i -e 's/^\\(CONFIGURE_LDFLAGS=\\).*/\\1/' -e "s/ 'LDFLAGS=${ldflags.replace('/', '.')}'//" Makefile.pre Makefile`,
     '# With one date, or make would make the one from the other again.',
     'touch -r Makefile Makefile.pre Modules/config.c Makefile',
   ];

@@ -95,6 +95,10 @@ export class ExecutionEnvironment {
     const sandbox = await Sandbox.open({ archOf: entrypointArch, ...options }, context);
     try {
       const entrypoint = await findEntrypoint(sandbox.folders, sandbox.places, sandbox.emulation?.arch);
+      if (sandbox.emulation) {
+        const message = `${sandbox.emulation.name} runs this: times and memory are not those of ${sandbox.emulation.arch} processors.`;
+        context.report({ type: 'note', message });
+      }
       const api = await RuntimeApi.listen();
       return new ExecutionEnvironment(sandbox, api, options, entrypoint, context);
     } catch (error) {

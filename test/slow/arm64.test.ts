@@ -7,14 +7,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { train } from '../../build/compile/compile.ts';
 import { glibcFloor } from '../../build/compile/link.ts';
 import { ExecutionEnvironment } from '../../build/lambda/environment.ts';
 import { Sandbox } from '../../build/lambda/sandbox.ts';
 import type { Context } from '../../build/lib/context.ts';
 import { compilerFlags, linkerFlags } from '../../build/recipe/cpython.ts';
+import { crossFor } from '../../build/recipe/cross.ts';
 import { symbolBindings } from '../../build/recipe/glibc.ts';
+import type { Cross } from '../../build/recipe/model.ts';
+import { plan } from '../../build/recipe/plan.ts';
 import { highestGlibc, readElf } from '../../build/tree/elf.ts';
+import { tinySource } from '../compile/support/tiny-source.ts';
 import { settings } from '../lambda/support/function.ts';
+import { bootstrap, builder, lock, shipped } from '../recipe/support/plans.ts';
 import { thoroughTest } from '../support/thorough.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -152,6 +158,27 @@ test('our Runtime API client, compiled for arm64, is invoked; what it executes i
   }
   // Nothing of it is left on the machine.
   expect(existsSync('/proc/sys/fs/binfmt_misc/make-runtime-arm64')).toBe(false);
+});
+
+test('what is trained for arm64 is run by qemu, and its counters are what comes out', async ({ skip }) => {
+  skip(refusal !== undefined, refusal);
+  const program = "int main(int count, char **words) { return count == 5 && words[4][0] == '4' ? 0 : 9; }";
+  const tiny = await tinySource(await mkdtemp(join(dir, 'tiny-')), {
+    platform: `true\npython:\n\techo "${program}" > python.c && $$CC $$CFLAGS_NODIST -c python.c && $$CC -fprofile-generate python.o -o python`,
+  });
+  const cross = crossFor('x86_64', 'arm64') as Cross;
+  const choice = { flavor: 'default', arch: 'arm64', profile: 'release', training: 't'.repeat(64), cross } as const;
+  const real = plan(await shipped('3.13'), choice, await lock(), { ...builder, cross }, bootstrap);
+  const requires = real.requires.filter(({ tool }) => tool === 'qemu-aarch64');
+  expect(requires).toHaveLength(1);
+  const made = { ...real, libraries: [], requires, source: tiny.plan.source };
+  const inputs = { source: tiny.source, buildPython: dir };
+  const { path } = await train(made, inputs, join(root, 'recipes/training/function.py'), tiny.ctx);
+  expect((await execa('tar', ['-tf', path])).stdout).toBe('./python.gcda');
+  await execa('tar', ['-xf', path, '-C', dir]);
+  // gcov's own tool for the target reads it: one function that was called once.
+  const { stdout } = await execa('aarch64-linux-gnu-gcov-dump', ['-l', join(dir, 'python.gcda')]);
+  expect(stdout).toMatch(/counters/i);
 });
 
 describe('a whole runtime', () => {

@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE=1
 export CPATH=../include LIBRARY_PATH=../lib
 # The programs that configure tries out are linked with libraries that are not position-independent; what users
 # link later is not to be told so.
-LDFLAGS=-no-pie ../src/configure -q \
+LDFLAGS='-no-pie -L../lib' ../src/configure -q \
   --prefix=/opt/lang \
   --disable-shared \
   --disable-test-modules \
@@ -62,7 +62,7 @@ LDFLAGS=-no-pie ../src/configure -q \
   ac_cv_working_tzset=yes \
   ac_cv_wchar_t_signed=no \
   --with-build-python="$WORK/build-python/bin/python3.13"
-sed -i -e 's/^\(CONFIGURE_LDFLAGS=\).*/\1/' -e "s/ 'LDFLAGS=-no-pie'//" Makefile.pre Makefile
+sed -i -e 's/^\(CONFIGURE_LDFLAGS=\).*/\1/' -e "s/ 'LDFLAGS=-no-pie -L...lib'//" Makefile.pre Makefile
 # With one date, or make would make the one from the other again.
 touch -r Makefile Makefile.pre Modules/config.c Makefile
 
