@@ -1,14 +1,17 @@
 // Proof that an artifact is what its plan says: everything is made again from the sources, in another folder and with
 // nothing compiled before, and compared byte by byte. Knows the flow and what it leaves; not how anything is made.
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { EngineChoice } from './compile/container-engine.ts';
+import { defaultBase } from './image/base.ts';
+import { buildImage } from './image-pipeline.ts';
 import type { Context } from './lib/context.ts';
 import { MakeRuntimeError } from './lib/errors.ts';
 import { exists } from './lib/folder.ts';
 import { readZip } from './package/unzip.ts';
-import { buildRuntime, resolvePlan } from './pipeline.ts';
+import { type Built, buildRuntime, resolvePlan } from './pipeline.ts';
+import type { ImageConfig, Index, Manifest } from './registry/oci.ts';
 import { digestFile } from './source/cache.ts';
 import type { Entry, Tree } from './tree/tree.ts';
 
@@ -31,16 +34,23 @@ export interface Rebuilt {
 /** What a build leaves beside layer.zip that the same plan gives again; the verdict is about a machine. */
 const stated = ['sbom.cdx.json', 'sbom.spdx.json', 'provenance.json', 'ledger.json', 'plan.json'] as const;
 
+const imageStated = ['sbom.cdx.json', 'sbom.spdx.json', 'provenance.json'] as const;
+
 /** Downloads, named and checked by their hashes: fetching them again would prove nothing about the build. */
 const inputs = ['sha256', 'wheels'] as const;
 
+export interface RebuildChoice extends EngineChoice {
+  /** The base of the image beside the layer, where its name is not the default. */
+  readonly base?: string | undefined;
+}
+
 /**
- * Builds the plan beside a layer again.
+ * Builds the plan beside a layer again, and the image, where one lies there too.
  * @param layer a layer.zip with its plan.json; a profile.tar beside it takes the place of the training, which would count
  *   differently
  * @throws PLAN_INVALID; ARTIFACT_NOT_FOUND; what a build throws
  */
-export async function rebuild(layer: string, choice: EngineChoice, ctx: Context): Promise<Rebuilt> {
+export async function rebuild(layer: string, choice: RebuildChoice, ctx: Context): Promise<Rebuilt> {
   const folder = dirname(resolve(layer));
   if (!(await exists(layer))) {
     throw new MakeRuntimeError('ARTIFACT_NOT_FOUND', `There is no layer ${layer}.`, {
@@ -69,12 +79,54 @@ export async function rebuild(layer: string, choice: EngineChoice, ctx: Context)
       const made = other ?? join(dirname(built.layer.path), basename(path));
       files.push({ file: basename(path), sha256: await sha256(path, ctx), again: await sha256(made, ctx) });
     }
+    files.push(...(await rebuildImage(folder, built, choice.base, join(scratch, 'out'), again)));
     const same = files.every((one) => one.sha256 === one.again);
     const differences = await treeDifferences(await readZip(layer), await readZip(built.layer.path));
     return { plan: plan.id, files, differences, same };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/** The image's manifest, which names everything in it by digest, and its statements. */
+async function rebuildImage(
+  folder: string,
+  { plan, layer, verdict }: Built,
+  base: string | undefined,
+  output: string,
+  ctx: Context,
+): Promise<Compared[]> {
+  const layout = join(folder, 'image');
+  if (!(await exists(join(layout, 'index.json')))) return [];
+  const blob = async (digest: string): Promise<Manifest & ImageConfig> =>
+    JSON.parse(await readFile(join(layout, 'blobs', digest.replace(':', '/')), 'utf8'));
+  const index: Index = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8'));
+  const digest = index.manifests[0]?.digest ?? '';
+  const { mediaType, config } = await blob(digest);
+  const { config: settings, history } = await blob(config.digest);
+  const baseDigest = settings?.Labels?.['org.opencontainers.image.base.digest'];
+  const request = {
+    layer: layer.path,
+    base: baseDigest === undefined ? 'scratch' : pinned(base ?? defaultBase, baseDigest),
+    format: mediaType?.includes('docker') ? 'docker' : 'oci',
+    pip: (history ?? []).some(({ created_by }) => created_by?.startsWith('make-runtime image: pip ')),
+    tar: false,
+  } as const;
+  const image = await buildImage(request, output, ctx, verdict);
+  const bare = (text: string): string => text.replace(/^sha256:/, '');
+  const files: Compared[] = [{ file: 'image', sha256: bare(digest), again: bare(image.digest) }];
+  for (const name of imageStated) {
+    const path = join(folder, 'image-statements', name);
+    if (!(await exists(path))) continue;
+    const made = join(output, plan.name, 'image-statements', name);
+    files.push({ file: `image-statements/${name}`, sha256: await sha256(path, ctx), again: await sha256(made, ctx) });
+  }
+  return files;
+}
+
+/** A tag moves; a folder is what it is. */
+function pinned(base: string, digest: string): string {
+  return base.startsWith('layout:') || base.includes('@') ? base : `${base}@${digest}`;
 }
 
 /** Paths that only one of two trees has, or that differ in kind, mode or content; one line each, sorted. */

@@ -6,7 +6,10 @@ import { verifyArtifact } from '../verify/artifact.ts';
 import { describeVerdict, verdictError } from '../verify/verdict.ts';
 import type { Edge } from './edge.ts';
 
-export async function verify(options: { artifact: string; arch?: Arch; rebuild?: boolean }, edge: Edge): Promise<void> {
+export async function verify(
+  options: { artifact: string; arch?: Arch; rebuild?: boolean; base?: string },
+  edge: Edge,
+): Promise<void> {
   const { artifact, arch } = options;
   const verdict = await verifyArtifact(artifact, arch ? { arch } : {}, edge.ctx);
   const failure = verdictError(verdict);
@@ -15,7 +18,7 @@ export async function verify(options: { artifact: string; arch?: Arch; rebuild?:
     if (failure) throw failure;
     return;
   }
-  const again = await rebuild(artifact, { engine: edge.ctx.env['MAKE_RUNTIME_ENGINE'] }, edge.ctx);
+  const again = await rebuild(artifact, { engine: edge.ctx.env['MAKE_RUNTIME_ENGINE'], base: options.base }, edge.ctx);
   edge.print(
     edge.json
       ? JSON.stringify({ ...verdict, rebuild: again })

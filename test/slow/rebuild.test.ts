@@ -31,6 +31,8 @@ thoroughTest('a layer that was tampered with is told from the one its plan gives
   const built = await run(['build', '3.13', '--engine', 'host', '--output', join(dir, 'out')]);
   expect(built.exitCode, built.stderr).toBe(0);
   const layer = built.stdout.trim();
+  const image = await run(['image', layer, '--base', 'scratch', '--output', join(dir, 'out')]);
+  expect(image.exitCode, image.stderr).toBe(0);
   const other = join(dir, 'tampered');
   await cp(dirname(layer), other, { recursive: true });
   // A text that no check looks into.
@@ -50,5 +52,9 @@ thoroughTest('a layer that was tampered with is told from the one its plan gives
     'provenance.json',
     'ledger.json',
     'plan.json',
+    'image',
+    'image-statements/sbom.cdx.json',
+    'image-statements/sbom.spdx.json',
+    'image-statements/provenance.json',
   ]);
 });
