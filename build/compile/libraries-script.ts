@@ -4,7 +4,8 @@
 // The program expects in its environment: SOURCE (verified archive), WORK (empty scratch folder), OUT (empty result
 // folder), JOBS (make -j). It leaves OUT/lib, OUT/include and OUT/notices.
 import type { Library, Plan } from '../recipe/model.ts';
-import { crossTools, flagWords, objcopy, pinnedEnvironment, quote, step } from './script.ts';
+import { crossTools, objcopy } from './cross-script.ts';
+import { flagWords, pinnedEnvironment, quote, step } from './script.ts';
 
 /** @throws TypeError for a library that is not built from source: a bug of the caller's */
 export function libraryScript(library: Library, plan: Pick<Plan, 'arch' | 'epoch' | 'builder'>): string {

@@ -7,9 +7,10 @@ import { shortDigest } from '../recipe/canonical.ts';
 import type { Arch, Plan, SymbolBinding } from '../recipe/model.ts';
 import type { Build } from './compile.ts';
 import { contentOnce } from './content.ts';
+import { crossTools } from './cross-script.ts';
 import { diagnose } from './diagnose.ts';
 import { type Engine, hostEngine } from './engine.ts';
-import { crossTools, flagWords, isLto, quote } from './script.ts';
+import { flagWords, isLto, quote } from './script.ts';
 
 export interface Executable {
   readonly path: string;

@@ -2,21 +2,24 @@
 // sandbox, and (npm run test:thorough) a whole cross-compiled interpreter. readelf is the judge of what was linked.
 // MAKE_RUNTIME_TEST_CACHE as in build.test.ts.
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { train } from '../../build/compile/compile.ts';
+import { compileKey, libraryKey, train } from '../../build/compile/compile.ts';
 import { glibcFloor } from '../../build/compile/link.ts';
+import { findEmulation } from '../../build/lambda/emulation.ts';
 import { ExecutionEnvironment } from '../../build/lambda/environment.ts';
 import { Sandbox } from '../../build/lambda/sandbox.ts';
 import type { Context } from '../../build/lib/context.ts';
-import { compilerFlags, linkerFlags } from '../../build/recipe/cpython.ts';
-import { crossFor } from '../../build/recipe/cross.ts';
+import { shortDigest } from '../../build/recipe/canonical.ts';
+import { compilerFlags, linkerFlags, prefix } from '../../build/recipe/cpython.ts';
+import { crossArguments, crossFor } from '../../build/recipe/cross.ts';
 import { symbolBindings } from '../../build/recipe/glibc.ts';
-import type { Cross } from '../../build/recipe/model.ts';
+import type { Cross, Plan } from '../../build/recipe/model.ts';
 import { plan } from '../../build/recipe/plan.ts';
+import { cachePath } from '../../build/source/cache.ts';
 import { highestGlibc, readElf } from '../../build/tree/elf.ts';
 import { tinySource } from '../compile/support/tiny-source.ts';
 import { settings } from '../lambda/support/function.ts';
@@ -182,6 +185,7 @@ test('what is trained for arm64 is run by qemu, and its counters are what comes 
 });
 
 describe('a whole runtime', () => {
+  let layerPath = '';
   const run = (args: string[], input = '') =>
     execa(process.execPath, [join(root, 'dist/cli.js'), ...args], {
       cwd: dir,
@@ -220,6 +224,7 @@ describe('a whole runtime', () => {
         '            "sha": hashlib.sha256(b"").hexdigest()[:8]}',
       ].join('\n'),
     );
+    layerPath = layer;
     const args = ['invoke', layer, '--code', code, '--handler', 'app.handler', '--memory', '512', '--timeout', '60'];
     const invoked = await run([...args, '--event', '{"n": 1}']);
     expect(invoked.stderr).not.toContain('bug');
@@ -236,5 +241,43 @@ describe('a whole runtime', () => {
       sql: 4,
       sha: 'e3b0c442',
     });
+  });
+
+  thoroughTest('pyconfig.h is the one that configure writes when its programs do run', async ({ skip }) => {
+    skip(refusal !== undefined || layerPath === '', refusal);
+    const made: Plan = JSON.parse(await readFile(join(layerPath, '..', 'plan.json'), 'utf8'));
+    const cross = made.builder.cross as Cross;
+    const answers = crossArguments('3.13', 'arm64', cross).map(({ value }) => value);
+    const own = made.configure.map(({ value }) => value).filter((value) => !answers.includes(value));
+    const work = await mkdtemp(join(dir, 'configure-'));
+    for (const name of ['src', 'build']) await mkdir(join(work, name));
+    const libraries = made.libraries.map((library) => libraryKey(library, made));
+    const folder = join(ctx.cacheDir, 'libraries', `all-${shortDigest(libraries)}`);
+    for (const name of ['lib', 'include']) await cp(join(folder, name), join(work, name), { recursive: true });
+    await execa('tar', [
+      '-xf',
+      cachePath(ctx.cacheDir, made.source.sha256),
+      '-C',
+      join(work, 'src'),
+      '--strip-components=1',
+    ]);
+    const { handler = '' } = await findEmulation('arm64', ctx);
+    const program = [
+      'if [ -n "$HANDLER" ]; then',
+      '  mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc',
+      '  printf %s "$HANDLER" > /proc/sys/fs/binfmt_misc/register',
+      'fi',
+      `export QEMU_LD_PREFIX=/usr/${cross.host} CC=${gcc} AR=${cross.host}-ar CPATH=../include LDFLAGS='-no-pie -L../lib'`,
+      `exec ../src/configure -q --build=${cross.host} --host=${cross.host} "$@"`,
+    ];
+    const spaces = ['--user', '--map-root-user', '--mount', '--propagation', 'private'];
+    await execa('unshare', [...spaces, 'sh', '-euc', program.join('\n'), 'sh', ...own], {
+      cwd: join(work, 'build'),
+      env: { HANDLER: handler },
+    });
+    const theirs = await readFile(join(work, 'build', 'pyconfig.h'), 'utf8');
+    const installed = join(ctx.cacheDir, 'compile', compileKey(made), 'root', prefix, 'include/python3.13/pyconfig.h');
+    expect(await readFile(installed, 'utf8')).toBe(theirs);
+    expect(theirs).toContain('#define HAVE_COMPUTED_GOTOS 1');
   });
 });
