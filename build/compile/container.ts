@@ -270,7 +270,7 @@ function throwForEngine(
       'BUILDER_WRONG_ARCH',
       `This machine cannot run ${arch} programs: ${image} did not start.`,
       {
-        remedy: `Install emulation (apt-get install qemu-user-static, or \`${engine.cli.name} run --privileged --rm tonistiigi/binfmt --install all\`), or build on a machine with ${arch}.`,
+        remedy: `Install emulation (apt-get install qemu-user-static, or \`${engine.cli.name} run --privileged --rm tonistiigi/binfmt --install all\`), cross-compile in an image with apt-get (--builder debian:12), or build on a machine with ${arch}.`,
         detail: lastLines(stderr || output),
       },
     );
