@@ -70,7 +70,15 @@ async function layerOf(sources: readonly string[], link: readonly string[] = [])
     ...compilerFlags('3.13', 'default', 'arm64', 'fast'),
     ...linkerFlags('3.13', 'default', 'arm64', []),
   ].flatMap(({ value }) => value.split(' '));
-  await execa(gcc, [...flags, '-D_GNU_SOURCE', '-o', join(layer, 'bootstrap'), ...sources, ...link]);
+  await execa(gcc, [
+    ...flags,
+    '-D_GNU_SOURCE',
+    '-Werror=incompatible-pointer-types',
+    '-o',
+    join(layer, 'bootstrap'),
+    ...sources,
+    ...link,
+  ]);
   return layer;
 }
 
@@ -136,7 +144,7 @@ test('our Runtime API client, compiled for arm64, is invoked; what it executes i
       '    if (ra_read_rest(client, &body, &length) != RA_OK) return 1;',
       '    int size = snprintf(answer, 1000, "{\\"event\\":%.*s,\\"machine\\":\\"%s\\",\\"child\\":\\"%s\\",\\"exe\\":\\"%s\\",\\"uid\\":%d,\\"prefix\\":%d}",',
       '      (int)length, body, name.machine, child, link, getuid(), getenv("QEMU_LD_PREFIX") != NULL);',
-      '    free(body); if (ra_respond(client, id, NULL, "application/json", answer, size, &head) != RA_OK) return 1;',
+      '    free(body); struct iovec body_part = {answer, size}; if (ra_respond(client, id, NULL, "application/json", &body_part, 1, &head) != RA_OK) return 1;',
       '  } return 2; }',
     ].join('\n'),
   );
@@ -145,7 +153,7 @@ test('our Runtime API client, compiled for arm64, is invoked; what it executes i
   try {
     for (const event of [{ first: true }, ['second']]) {
       const result = await environment.invoke(Buffer.from(JSON.stringify(event)));
-      expect(result.statusKind).toBe('ok');
+      expect(result.statusKind, result.logs.map(({ text }) => text).join('\n')).toBe('ok');
       expect(JSON.parse(result.payload.toString())).toEqual({
         event,
         machine: 'aarch64',
