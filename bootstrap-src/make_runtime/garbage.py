@@ -8,9 +8,9 @@ about the collector meanwhile (gc.disable, gc.set_threshold, gc.freeze) stays as
 import gc
 import sys
 
-# New objects until a round, so that an init that does make garbage keeps no more than some 20 MB of it; a number that
+# New objects until a round, so that an init that does make garbage keeps no more than some 50 MB of it; a number that
 # nobody would choose, because it tells that nobody has chosen another.
-DURING_INIT = 100003
+DURING_INIT = 500003
 
 _usual = _frozen = None
 
