@@ -12,9 +12,10 @@ import { ownArch } from '../../build/compile/engine.ts';
 import { installCommand, probeHost, requireComplete } from '../../build/compile/host.ts';
 import { libraryScript } from '../../build/compile/libraries-script.ts';
 import { linkScript } from '../../build/compile/link.ts';
+import { missingRequirements } from '../../build/compile/requirement.ts';
 import { compileScript, trainingScript } from '../../build/compile/script.ts';
 import type { Context } from '../../build/lib/context.ts';
-import { crossFor } from '../../build/recipe/cross.ts';
+import { crossFor, crossRequirements } from '../../build/recipe/cross.ts';
 import type { Builder, Cross, Plan } from '../../build/recipe/model.ts';
 import { plan } from '../../build/recipe/plan.ts';
 import { bootstrap, builder, lock, packageDir, shipped } from '../recipe/support/plans.ts';
@@ -127,6 +128,17 @@ describe('this machine', () => {
     expect(await look()).toMatchObject({ missing: [], compiler: 'aarch64-linux-gnu-gcc 1.0' });
     await rm(join(bin, 'cc'));
     expect((await look()).missing.map(({ name }) => name)).toEqual(['cc']);
+  });
+
+  test('without qemu what cannot be trained is said, with the way around it', async () => {
+    const [requirement] = crossRequirements('arm64', 'release', false);
+    const error = missingRequirements([{ requirement: requirement!, name: 'qemu-aarch64 5.2 or newer' }], 'here');
+    expect(error).toMatchObject({
+      code: 'COMPILER_MISSING',
+      message: 'Training for another processor needs qemu-aarch64 5.2 or newer, not found here.',
+      remedy: expect.stringContaining('apt-get install qemu-user libc6-arm64-cross'),
+      detail: expect.stringContaining('profile of an earlier build'),
+    });
   });
 
   test('obeys plans of its own architecture, whatever they are for', async () => {
