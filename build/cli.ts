@@ -190,6 +190,8 @@ program
   .argument('<artifact>', 'a layer .zip, also one that this tool did not build')
   .description('prove that a layer will run on Lambda, or say why not')
   .addOption(new Option('--arch <arch>', 'the architecture it must be for').choices(architectures))
+  .option('--rebuild', 'make it again from the plan beside it, with nothing cached, and compare the bytes')
+  .option('--base <image>', 'with --rebuild: the base of the image beside it, when that is not the default one')
   .action(async (artifact: string, options, command: Command) =>
     (await import('./cli/verify.ts')).verify({ artifact, ...options }, edgeOf(command)),
   );

@@ -5,6 +5,7 @@ import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { compileKey } from '../compile/compile.ts';
+import { ownArch } from '../compile/engine.ts';
 import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import { exists, folderOnce, writeWhole } from '../lib/folder.ts';
@@ -43,8 +44,8 @@ export interface Workbench {
 }
 
 /**
- * @throws ARTIFACT_NOT_A_LAYER when the artifact was not built by this tool on this machine, SOURCE_UNREACHABLE,
- * COMPILER_MISSING
+ * @throws ARTIFACT_NOT_A_LAYER when the artifact was not built by this tool on this machine, ARTIFACT_WRONG_ARCH,
+ * SOURCE_UNREACHABLE, COMPILER_MISSING
  */
 export async function prepareWorkbench(artifact: string, ctx: Context): Promise<Workbench> {
   const tree = await readZip(artifact);
@@ -61,6 +62,15 @@ export async function prepareWorkbench(artifact: string, ctx: Context): Promise<
     );
   }
   const { plan } = record;
+  if (plan.arch !== ownArch()) {
+    throw new MakeRuntimeError(
+      'ARTIFACT_WRONG_ARCH',
+      `${artifact} is for ${plan.arch}, this machine is ${ownArch()}.`,
+      {
+        remedy: 'Measure it on a processor of its own: figures of an emulated one say nothing about it.',
+      },
+    );
+  }
   const tools = await compileTools(ctx);
   const layerDir = await unpackLayer(artifact, tree, ctx);
   const own = join(layerDir, langFolder, 'bin', plan.python.executable);

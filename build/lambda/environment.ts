@@ -7,7 +7,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
-import { findEntrypoint } from './entrypoint.ts';
+import { entrypointArch, findEntrypoint } from './entrypoint.ts';
 import { checkUserEnv, type FunctionSettings, functionArn, platformEnv } from './function-env.ts';
 import type { InvokeResult } from './invoke-result.ts';
 import { describeExit, type Ending, endingOf } from './invoke-result.ts';
@@ -92,9 +92,13 @@ export class ExecutionEnvironment {
    */
   static async create(options: EnvironmentOptions, context: Context): Promise<ExecutionEnvironment> {
     checkUserEnv(options.settings.env);
-    const sandbox = await Sandbox.open(options, context);
+    const sandbox = await Sandbox.open({ archOf: entrypointArch, ...options }, context);
     try {
-      const entrypoint = await findEntrypoint(sandbox.folders, sandbox.places);
+      const entrypoint = await findEntrypoint(sandbox.folders, sandbox.places, sandbox.emulation?.arch);
+      if (sandbox.emulation) {
+        const message = `${sandbox.emulation.name} runs this: times and memory are not those of ${sandbox.emulation.arch} processors.`;
+        context.report({ type: 'note', message });
+      }
       const api = await RuntimeApi.listen();
       return new ExecutionEnvironment(sandbox, api, options, entrypoint, context);
     } catch (error) {

@@ -10,6 +10,8 @@ import type { Readable } from 'node:stream';
 import { execa } from 'execa';
 import type { Context } from '../lib/context.ts';
 import { explainSystemError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
+import type { Arch } from '../recipe/model.ts';
+import { type Emulation, findEmulation, machineArch } from './emulation.ts';
 import type { Folders } from './entrypoint.ts';
 import { lambdaPlaces, type Places } from './function-env.ts';
 import { emptyFolder, oneLayer } from './layers.ts';
@@ -40,6 +42,11 @@ export interface SandboxOptions {
   readonly kinds?: readonly SandboxKind[];
   /** Drop from root to Lambda's user (default: when we are root) or use a user namespace. */
   readonly asRoot?: boolean;
+  /**
+   * What programs will be for, told from the merged layers and the code; this machine's architecture when absent or
+   * undefined. Another one is emulated, which only the kind `namespace` can.
+   */
+  readonly archOf?: (folders: Folders) => Promise<Arch | undefined>;
   /** The bubblewrap program. */
   readonly bubblewrap?: string;
 }
@@ -76,6 +83,8 @@ export class Sandbox {
   readonly places: Places;
   /** The same folders on the host. */
   readonly folders: Folders;
+  /** How programs of another architecture are run; undefined for this machine's own. */
+  readonly emulation: Emulation | undefined;
   readonly #scratch: string;
   readonly #wrap: (joinFile: string | undefined) => Wrapper;
   readonly #context: Context;
@@ -90,8 +99,10 @@ export class Sandbox {
     scratch: string,
     wrap: (joinFile: string | undefined) => Wrapper,
     context: Context,
+    emulation: Emulation | undefined,
   ) {
     this.kind = kind;
+    this.emulation = emulation;
     this.folders = folders;
     this.places = kind === 'mapped' ? { taskRoot: folders.codeDir, layerRoot: folders.layerDir } : lambdaPlaces;
     this.#scratch = scratch;
@@ -103,7 +114,7 @@ export class Sandbox {
   /**
    * Prepares a sandbox of the best kind that works here. Reports a warning when only `mapped` does.
    * Throws SANDBOX_UNAVAILABLE when none of the wanted kinds works, ARTIFACT_NOT_FOUND or CODE_NOT_FOUND when a folder
-   * is missing. Call `close()` when done.
+   * is missing, ARTIFACT_WRONG_ARCH when nothing here runs programs of the architecture. Call `close()` when done.
    */
   static async open(options: SandboxOptions, context: Context): Promise<Sandbox> {
     throwIfCancelled(context.signal);
@@ -121,30 +132,34 @@ export class Sandbox {
   }
 
   static async #best(options: SandboxOptions, scratch: string, context: Context): Promise<Sandbox> {
-    const asRoot = options.asRoot ?? process.getuid?.() === 0;
-    const tmpDir = join(scratch, 'tmp');
-    await makeTmp(tmpDir, process.getuid?.() === 0 && asRoot);
     const layerDir = await oneLayer(options.layerDirs, scratch);
     const codeDir = options.codeDir === undefined ? await emptyFolder(scratch) : resolve(options.codeDir);
+    const arch = await options.archOf?.({ codeDir, layerDir });
+    const emulation = arch === undefined || arch === machineArch() ? undefined : await findEmulation(arch, context);
+    // Handlers of binfmt_misc belong to a user namespace.
+    const asRoot = emulation?.handler === undefined && (options.asRoot ?? process.getuid?.() === 0);
+    const tmpDir = join(scratch, 'tmp');
+    await makeTmp(tmpDir, process.getuid?.() === 0 && asRoot);
     const reasons: string[] = [];
-    for (const kind of options.kinds ?? allKinds) {
+    for (const kind of (options.kinds ?? allKinds).filter((one) => !emulation || one === 'namespace')) {
       throwIfCancelled(context.signal);
       if (kind === 'mapped') {
         if (reasons.length > 0) warnMapped(context, reasons);
-        return new Sandbox(kind, { codeDir, layerDir }, scratch, mappedWrapper, context);
+        return new Sandbox(kind, { codeDir, layerDir }, scratch, mappedWrapper, context, undefined);
       }
       try {
         const ownsFiles = kind === 'bubblewrap' || !asRoot;
         const own = await mkdtemp(join(scratch, `${kind}-`));
         const visible = options.visible ?? [];
-        const root = await assembleRoot({ scratch: own, layerDir, codeDir, tmpDir, visible, ownsFiles });
+        const foreign = emulation?.libraries;
+        const root = await assembleRoot({ scratch: own, layerDir, codeDir, tmpDir, visible, ownsFiles, foreign });
         const fstab = join(own, 'fstab');
         await writeFile(fstab, renderFstab(root, await readFile('/proc/self/mountinfo', 'latin1')));
         const wrap = (joinFile: string | undefined): Wrapper =>
           kind === 'namespace'
-            ? namespaceWrapper(fstab, root.skeleton, joinFile, asRoot)
+            ? namespaceWrapper(fstab, root.skeleton, joinFile, asRoot, emulation?.handler)
             : bubblewrapWrapper(options.bubblewrap ?? 'bwrap', root);
-        const sandbox = new Sandbox(kind, { codeDir, layerDir }, scratch, wrap, context);
+        const sandbox = new Sandbox(kind, { codeDir, layerDir }, scratch, wrap, context, emulation);
         const complaint = await sandbox.#probe();
         if (complaint === undefined) return sandbox;
         sandbox.#detach();
@@ -154,6 +169,7 @@ export class Sandbox {
         reasons.push(`${kind}: ${(error as Error).message}`);
       }
     }
+    if (emulation) throw cannotEmulate(emulation, reasons);
     throw new MakeRuntimeError('SANDBOX_UNAVAILABLE', 'No sandbox of the wanted kind works on this machine.', {
       remedy: 'Run as root, allow user namespaces, or install bubblewrap; or accept the kind "mapped".',
       detail: reasons.join('\n'),
@@ -292,6 +308,16 @@ export async function probeSandbox(context: Context): Promise<{ kind: SandboxKin
   return { kind: sandbox.kind, why };
 }
 
+/**
+ * How programs of an architecture that is not this machine's are run here: "qemu-aarch64 7.2.22".
+ * @throws ARTIFACT_WRONG_ARCH, SANDBOX_UNAVAILABLE
+ */
+export async function probeEmulation(arch: Arch, context: Context): Promise<string> {
+  const sandbox = await Sandbox.open({ layerDirs: [], archOf: () => Promise.resolve(arch) }, context);
+  await sandbox.close();
+  return sandbox.emulation?.name ?? 'this machine';
+}
+
 /** Removes what runs that were killed have left: folders of processes that are gone. */
 async function sweep(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
@@ -316,6 +342,18 @@ function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => found.isDirectory(),
     () => false,
+  );
+}
+
+function cannotEmulate({ arch, name }: Emulation, reasons: readonly string[]): MakeRuntimeError {
+  return new MakeRuntimeError(
+    'SANDBOX_UNAVAILABLE',
+    `${name} is here, but no sandbox in which the kernel starts ${arch} programs with it.`,
+    {
+      remedy:
+        'Use Linux 6.7 or newer with user namespaces and binfmt_misc (`modprobe binfmt_misc`), or register qemu for the whole machine: apt-get install qemu-user-static.',
+      ...(reasons.length > 0 ? { detail: reasons.join('\n') } : {}),
+    },
   );
 }
 
