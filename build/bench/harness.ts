@@ -19,6 +19,7 @@ export interface Command {
 export type StepResult =
   | { readonly step: 'exit'; readonly ns: number; readonly cpu: number; readonly peak: number }
   | { readonly step: 'ready'; readonly ns: number; readonly cpu: number }
+  | { readonly step: 'pin'; readonly core: number }
   | { readonly step: 'pause' }
   | {
       readonly step: 'memory';

@@ -58,6 +58,14 @@ describe.skipIf(!(await haveCompiler()))('the harness', () => {
     expect(stepOf(results, 'memory').processes).toBe(3);
   });
 
+  test('keeps itself and the program on one core', async () => {
+    const script = `grep Cpus_allowed_list /proc/self/status > ${join(folder, 'cores')}`;
+    const results = await run(['/bin/sh', '-c', script], ['pin', 'exit']);
+    const { core } = stepOf(results, 'pin');
+    expect(await readFile(join(folder, 'cores'), 'utf8')).toBe(`Cpus_allowed_list:\t${core}\n`);
+    await expect(run(['/bin/true'], ['exit', 'pin'])).rejects.toThrow(/no step called pin/);
+  });
+
   test('knows the peak and the processor time of a program that ends', async () => {
     const copy = '/usr/bin/dd if=/dev/zero of=/dev/null bs=40M count=2'.split(' ') as [string, ...string[]];
     const { peak, cpu, ns } = stepOf(await run(copy, ['exit']), 'exit');
