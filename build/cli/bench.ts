@@ -1,57 +1,129 @@
 // `make-runtime bench` (and `npm run bench`): figures anybody can repeat, with the machine they came from.
-import { cpus, loadavg } from 'node:os';
-import { describe, summary } from '../bench/report.ts';
-import { type Measured, measure } from '../bench/run.ts';
+import { readFile } from 'node:fs/promises';
+import { cpus, loadavg, release } from 'node:os';
+import type { Conditions } from '../bench/conditions.ts';
+import { openShares } from '../bench/conditions.ts';
+import { markdown } from '../bench/markdown.ts';
+import { labelOf, type Measured, type Result, readResult } from '../bench/result.ts';
+import { measure } from '../bench/run.ts';
+import { groups, type Scenario } from '../bench/scenario.ts';
 import { scenarios } from '../bench/scenarios/all.ts';
 import { prepareWorkbench } from '../bench/workbench.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
+import { writeWhole } from '../lib/folder.ts';
 import { buildRuntime, resolvePlan } from '../pipeline.ts';
 import { nearest } from '../recipe/nearest.ts';
-import type { Edge } from './edge.ts';
+import { type Edge, packageVersion } from './edge.ts';
 
 export interface BenchOptions {
-  readonly artifact: string | undefined;
+  /** Layers, or recipes, which are then built. */
+  readonly artifacts: readonly string[];
+  readonly client: readonly string[];
+  readonly image: readonly string[];
+  readonly engine: string;
   readonly runs: number;
-  /** Names of scenarios; empty: all. */
+  /** Names of scenarios and of groups; empty: all. */
   readonly only: readonly string[];
+  readonly cold?: boolean;
+  readonly memory: readonly number[];
+  readonly from?: string;
+  readonly out?: string;
+  readonly markdown?: string;
 }
 
 export async function bench(options: BenchOptions, edge: Edge): Promise<void> {
-  const { ctx } = edge;
-  const chosen = choose(options.only);
-  const artifact =
-    options.artifact ?? (await buildRuntime(await resolvePlan({ recipe: '3.13t' }, ctx), 'dist/out', ctx)).layer.path;
-  const start = Date.now();
-  ctx.report({ type: 'stage-start', stage: 'bench', title: 'bench' });
-  const workbench = await prepareWorkbench(artifact, ctx);
-  const loadBefore = loadavg()[0] ?? 0;
-  const measured: Measured[] = [];
-  for (const scenario of chosen) {
-    const one = await measure(scenario, workbench, options.runs, ctx);
-    if (one !== undefined) measured.push(one);
-    else edge.say(`${scenario.name}: not for this build.`);
-  }
-  ctx.report({ type: 'stage-end', stage: 'bench', title: 'bench', milliseconds: Date.now() - start, cached: false });
-  const { plan } = workbench;
-  const machine = `${cpus()[0]?.model.trim() ?? process.arch}, ${cpus().length} cores, built on ${plan.builder.system}`;
-  // The runs themselves are one busy core and a bit; more than that is other people's work, and noise in the figures.
-  const load = `load average ${loadBefore.toFixed(1)} before and ${(loadavg()[0] ?? 0).toFixed(1)} after`;
-  const heading = `${plan.name} (CPython ${plan.python.version}, plan ${plan.id}) on ${machine}, ${new Date().toISOString().slice(0, 10)}, ${load}`;
-  edge.print(
-    edge.json
-      ? JSON.stringify({ heading, scenarios: measured })
-      : [heading, '### Targets', summary(measured), ...measured.map(describe)].join('\n\n'),
-  );
+  const result = options.from === undefined ? await run(options, edge) : await readResult(options.from);
+  if (options.out !== undefined) await writeWhole(options.out, `${JSON.stringify(result)}\n`);
+  if (options.markdown !== undefined) await writeWhole(options.markdown, `${markdown(result)}\n`);
+  edge.print(edge.json ? JSON.stringify(result) : markdown(result));
 }
 
-function choose(only: readonly string[]): typeof scenarios {
+async function run(options: BenchOptions, edge: Edge): Promise<Result> {
+  const { ctx } = edge;
+  const chosen = choose(options.only);
+  const artifacts: string[] = [];
+  for (const subject of options.artifacts.length === 0 ? ['3.13t'] : options.artifacts) {
+    if (subject.endsWith('.zip')) artifacts.push(subject);
+    else artifacts.push((await buildRuntime(await resolvePlan({ recipe: subject }, ctx), 'dist/out', ctx)).layer.path);
+  }
+  const start = Date.now();
+  ctx.report({ type: 'stage-start', stage: 'bench', title: 'bench' });
+  const workbench = await prepareWorkbench(
+    {
+      artifacts,
+      sameClient: !options.client.includes('none'),
+      clients: options.client.filter((one) => one !== 'none' && one !== 'same'),
+      images: options.image,
+      engine: options.engine,
+    },
+    ctx,
+  );
+  const loadBefore = loadavg()[0] ?? 0;
+  const measured: Measured[] = [];
+  const shares = options.memory.length === 0 ? undefined : await openShares(options.memory);
+  try {
+    for (const memory of options.memory.length === 0 ? [undefined] : options.memory) {
+      const conditions: Conditions = { cold: options.cold === true, ...(memory === undefined ? {} : { memory }) };
+      const group = memory === undefined ? undefined : shares?.folder(memory);
+      for (const scenario of chosen) {
+        const one = await measure(scenario, workbench, options.runs, { conditions, group }, ctx);
+        if (one === undefined) edge.say(`${scenario.name}: not for this build.`);
+        else measured.push(one);
+        for (const line of one?.left ?? [])
+          ctx.report({ type: 'warn', message: `${labelOf(one as Measured)}: ${line}` });
+      }
+    }
+  } finally {
+    await shares?.close();
+  }
+  ctx.report({ type: 'stage-end', stage: 'bench', title: 'bench', milliseconds: Date.now() - start, cached: false });
+  return {
+    format: 'make-runtime-bench/1',
+    date: new Date(start).toISOString(),
+    command: commandLine(options),
+    version: await packageVersion(),
+    machine: {
+      processor: cpus()[0]?.model.trim() ?? process.arch,
+      cores: cpus().length,
+      system: await systemName(),
+      kernel: release(),
+    },
+    load: [loadBefore, loadavg()[0] ?? 0],
+    runtimes: workbench.runtimes.map(({ name, kind, python, identity }) => ({ name, kind, python, identity })),
+    scenarios: measured,
+    notes: workbench.notes,
+  };
+}
+
+/** What somebody else has to type. Paths are theirs, so artifacts are named by what they are in the line behind it. */
+function commandLine({ runs, only, client, image, cold, memory }: BenchOptions): string {
+  return [
+    'make-runtime bench',
+    `--runs ${runs}`,
+    ...only.map((name) => `--only ${name}`),
+    ...client.map((one) => `--client ${one.split('/').at(-1)}`),
+    ...image.map((one) => `--image ${one}`),
+    ...(cold === true ? ['--cold'] : []),
+    ...(memory.length === 0 ? [] : [`--memory ${memory.join(',')}`]),
+  ].join(' ');
+}
+
+async function systemName(): Promise<string> {
+  const text = await readFile('/etc/os-release', 'utf8').catch(() => '');
+  return /^PRETTY_NAME="?([^"\n]*)/m.exec(text)?.[1] ?? process.platform;
+}
+
+function choose(only: readonly string[]): readonly Scenario[] {
   const names = scenarios.map(({ name }) => name);
+  const known = [...names, ...groups];
   for (const wanted of only) {
-    if (names.includes(wanted)) continue;
-    const like = nearest(wanted, names);
+    if (known.includes(wanted)) continue;
+    const like = nearest(wanted, known);
     throw new MakeRuntimeError('USAGE', `There is no benchmark called ${wanted}.`, {
-      remedy: like === undefined ? `There are: ${names.join(', ')}.` : `Did you mean ${like}?`,
+      remedy: like === undefined ? `There are: ${known.join(', ')}.` : `Did you mean ${like}?`,
     });
   }
-  return only.length === 0 ? scenarios : scenarios.filter(({ name }) => only.includes(name));
+  return only.length === 0
+    ? scenarios
+    : scenarios.filter(({ name, group }) => only.includes(name) || only.includes(group));
 }

@@ -72,6 +72,9 @@ export const exitStatus = {
   EXTRAS_HASH_MISMATCH: 119,
   EXTRAS_INCOMPLETE: 120,
   CANCELLED: 130,
+  BENCH_RESULT_INVALID: 140,
+  BENCH_REGRESSED: 141,
+  BENCH_LEFTOVERS: 142,
 } as const;
 
 export type ErrorCode = keyof typeof exitStatus;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Measured } from '../../build/bench/run.ts';
+import type { Measured } from '../../build/bench/result.ts';
 import { scenarios as all } from '../../build/bench/scenarios/all.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
 

@@ -2,9 +2,16 @@
  * process tree. A program of its own, so that what is timed is the runtime and not an event loop. It checks nothing:
  * what is correct is the business of the strict server in build/lambda/.
  *
- *   harness EVENT-FILE STEP... -- PROGRAM ARGUMENT...
+ *   harness EVENT-FILE [SURROUNDING...] STEP... -- PROGRAM ARGUMENT...
  *
- *   pin            only as the first: this program and PROGRAM share one core
+ *   pin            this program and PROGRAM share one core
+ *   evict PATH     files at or below PATH leave the page cache; counts what would not
+ *   cgroup DIR     PROGRAM is in that control group
+ *   root DIR WORK  PROGRAM sees DIR as / and starts in WORK
+ *   show FROM TO   and FROM at TO in it
+ *
+ * and then
+ *
  *   exit           nothing is served; the time until PROGRAM has ended, and its peak size
  *   pause MS       nothing is done for that long
  *   ready N        the time until N requests for work are waiting
@@ -12,6 +19,7 @@
  *   trips N        N invocations, one after the other: event written to response complete, and to being asked again
  *   load K N       N invocations, K at a time: the time for all
  *   stream BYTES   one invocation whose response comes in pieces: the time from its first byte to its last
+ *   end            PROGRAM is asked to end (SIGTERM) and waited for; whatever wraps it can then write down what it saw
  *
  * One line of JSON on standard output for each step, in their order; times are nanoseconds, sizes kB. `cpu` is what
  * PROGRAM itself has used of a processor meanwhile, all its threads, without processes that it has started: it tells two
@@ -30,7 +38,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -47,6 +54,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "surroundings.h"
 
 #define PEERS_MAX 1024
 #define PATIENCE_MS 60000
@@ -74,9 +83,7 @@ static int64_t last_took;       /* of the response that came last: event to resp
 static int64_t last_complete;   /* and when */
 static uint64_t responses;
 
-static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void fail(const char *format, ...)
+void fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -147,7 +154,8 @@ static void start(char **argv)
         if (nowhere > 2) {
             close(nowhere);
         }
-        execv(argv[0], argv);
+        enter_surroundings();
+        execvp(argv[0], argv);
         fprintf(stderr, "harness: cannot run %s: %s\n", argv[0], strerror(errno));
         _exit(127);
     }
@@ -531,6 +539,23 @@ static void step_load(long at_once, long count)
     printf("{\"step\":\"load\",\"ns\":%lld,\"cpu\":%lld}\n", (long long)(last_complete - begin), (long long)(cpu() - used));
 }
 
+/* Its whole group, because a wrapper may pass nothing on; who does not listen is killed after ten seconds. */
+static void step_end(void)
+{
+    struct timespec pause = {.tv_nsec = 5000000};
+    int status;
+    kill(-child, SIGTERM);
+    for (int tries = 0; waitpid(child, &status, WNOHANG) != child; tries++) {
+        if (tries == 2000) {
+            fail("the program does not end when it is asked to");
+        }
+        nanosleep(&pause, NULL);
+    }
+    kill(-child, SIGKILL); /* what is left of the group */
+    child = 0;
+    puts("{\"step\":\"end\"}");
+}
+
 /* Reads and throws away, with a blocking socket and nothing else in between. */
 static void step_stream(uint64_t expected)
 {
@@ -575,26 +600,6 @@ static void step_stream(uint64_t expected)
     printf("{\"step\":\"stream\",\"ns\":%lld,\"bytes\":%llu}\n", (long long)took, (unsigned long long)bytes);
 }
 
-/* On one core nobody waits for another to wake: on an idle virtual machine that alone takes longer than an invocation.
- * The last core there is, because most interrupts go to the first. PROGRAM inherits it. */
-static void pin(void)
-{
-    cpu_set_t allowed, one;
-    int last = -1;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
-        fail("cannot ask for cores: %s", strerror(errno));
-    }
-    for (int i = 0; i < CPU_SETSIZE; i++) {
-        last = CPU_ISSET(i, &allowed) ? i : last;
-    }
-    CPU_ZERO(&one);
-    CPU_SET(last, &one);
-    if (sched_setaffinity(0, sizeof one, &one) != 0) {
-        fail("cannot stay on core %d: %s", last, strerror(errno));
-    }
-    printf("{\"step\":\"pin\",\"core\":%d}\n", last);
-}
-
 static long number(char **words, int *at)
 {
     char *end;
@@ -631,10 +636,10 @@ int main(int argc, char **argv)
     signal(SIGINT, on_signal);
     argv[split] = NULL;
     int first = 2;
-    if (first < split && strcmp(argv[first], "pin") == 0) {
-        pin();
+    while (first < split && surround(argv, &first)) {
         first++;
     }
+    surroundings_ready();
     start(argv + split + 1);
     for (int i = first; i < split; i++) {
         const char *step = argv[i];
@@ -653,6 +658,8 @@ int main(int argc, char **argv)
             step_load(at_once, number(argv, &i));
         } else if (strcmp(step, "stream") == 0) {
             step_stream((uint64_t)number(argv, &i));
+        } else if (strcmp(step, "end") == 0) {
+            step_end();
         } else {
             fail("there is no step called %s", step);
         }
