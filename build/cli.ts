@@ -258,11 +258,19 @@ program
   .option('--cold', 'take the files of each runtime and function out of the page cache before each start')
   .option('--memory <mb,...>', "limit the processor to these memory sizes' shares", numbers, [])
   .option('--out <file>', 'write every sample, for --from and --compare')
+  .option('--html <file>', 'write a report with charts, one file without anything from a network')
   .option('--markdown <file>', 'write the tables as Markdown')
+  .option('--write <document>', 'rewrite the blocks of figures in a Markdown document, repeatable', collect, [])
   .option('--from <file>', 'measure nothing: show what --out has written')
-  .action(async (artifacts: string[], options, command: Command) =>
-    (await import('./cli/bench.ts')).bench({ artifacts, ...options }, edgeOf(command)),
-  );
+  .option('--compare <old.json>', 'measure nothing: what is worse in the result that follows; status 141 if anything')
+  .option('--tolerance <percent>', 'with --compare: a change that nobody minds', positiveNumber, 3)
+  .option('--all', 'with --compare: show every figure')
+  .action(async (artifacts: string[], options, command: Command) => {
+    const { bench, compareResults } = await import('./cli/bench.ts');
+    const { compare, tolerance, all = false } = options;
+    if (compare !== undefined) await compareResults([compare, ...artifacts], { tolerance, all }, edgeOf(command));
+    else await bench({ artifacts, ...options }, edgeOf(command));
+  });
 
 tab(program); // `make-runtime complete <shell>`
 

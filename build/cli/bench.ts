@@ -1,8 +1,10 @@
 // `make-runtime bench` (and `npm run bench`): figures anybody can repeat, with the machine they came from.
 import { readFile } from 'node:fs/promises';
 import { cpus, loadavg, release } from 'node:os';
-import type { Conditions } from '../bench/conditions.ts';
-import { openShares } from '../bench/conditions.ts';
+import { rewriteBlocks } from '../bench/blocks.ts';
+import { compare, comparisonInWords } from '../bench/compare.ts';
+import { type Conditions, openShares } from '../bench/conditions.ts';
+import { html } from '../bench/html.ts';
 import { markdown } from '../bench/markdown.ts';
 import { labelOf, type Measured, type Result, readResult } from '../bench/result.ts';
 import { measure } from '../bench/run.ts';
@@ -26,16 +28,63 @@ export interface BenchOptions {
   readonly only: readonly string[];
   readonly cold?: boolean;
   readonly memory: readonly number[];
+  /** Files of `out`: nothing is measured. */
   readonly from?: string;
   readonly out?: string;
+  readonly html?: string;
   readonly markdown?: string;
+  /** Documents whose blocks are rewritten. */
+  readonly write: readonly string[];
 }
 
 export async function bench(options: BenchOptions, edge: Edge): Promise<void> {
   const result = options.from === undefined ? await run(options, edge) : await readResult(options.from);
   if (options.out !== undefined) await writeWhole(options.out, `${JSON.stringify(result)}\n`);
+  if (options.html !== undefined) await writeWhole(options.html, html(result));
   if (options.markdown !== undefined) await writeWhole(options.markdown, `${markdown(result)}\n`);
+  for (const path of options.write) await rewrite(path, result, edge);
   edge.print(edge.json ? JSON.stringify(result) : markdown(result));
+}
+
+async function rewrite(path: string, result: Result, edge: Edge): Promise<void> {
+  const before = await readFile(path, 'utf8').catch((error) => {
+    throw new MakeRuntimeError('ARTIFACT_NOT_FOUND', `${path} cannot be read.`, { cause: error });
+  });
+  const { text, written, incomplete } = rewriteBlocks(before, result);
+  if (text !== before) await writeWhole(path, text);
+  edge.say(`${path}: ${written} ${written === 1 ? 'block' : 'blocks'} written`);
+  for (const views of incomplete)
+    edge.ctx.report({
+      type: 'warn',
+      message: `${path}: the block "${views}" is as it was: not all of it was measured.`,
+      remedy: 'Run without --only.',
+    });
+}
+
+/** `bench --compare old new`: exit status of BENCH_REGRESSED when something has become worse. */
+export async function compareResults(
+  files: readonly string[],
+  { tolerance, all }: { readonly tolerance: number; readonly all: boolean },
+  edge: Edge,
+): Promise<void> {
+  const [old, now] = files;
+  if (old === undefined || now === undefined || files.length !== 2) {
+    throw new MakeRuntimeError('USAGE', '--compare takes two files.', {
+      remedy: 'make-runtime bench --compare old.json new.json, each written by bench --out.',
+    });
+  }
+  const comparison = compare(await readResult(old), await readResult(now), tolerance / 100);
+  edge.print(edge.json ? JSON.stringify(comparison) : comparisonInWords(comparison, all));
+  const worse = comparison.changes.filter(({ verdict }) => verdict === 'worse');
+  if (worse.length > 0) {
+    throw new MakeRuntimeError(
+      'BENCH_REGRESSED',
+      `${worse.length} of ${comparison.changes.length} figures are worse.`,
+      {
+        remedy: 'They are the first rows of the table. Measure both again when the machine was busy.',
+      },
+    );
+  }
 }
 
 async function run(options: BenchOptions, edge: Edge): Promise<Result> {
