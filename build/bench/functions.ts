@@ -29,9 +29,11 @@ except importlib.metadata.PackageNotFoundError: client = None
 var = sysconfig.get_config_var
 paths = [sys.executable, sysconfig.get_path('stdlib'), sysconfig.get_path('platlib')]
 if var('Py_ENABLE_SHARED'): paths.append(os.path.join(var('LIBDIR') or '', var('INSTSONAME') or ''))
+paths = sorted({os.path.realpath(p) for p in paths if os.path.exists(p)})
+paths = [p for p in paths if not any(p.startswith(q + os.sep) for q in paths)]
 print(json.dumps({'version': platform.python_version(), 'freeThreaded': bool(var('Py_GIL_DISABLED')),
   'magic': importlib.util.MAGIC_NUMBER[:2].hex(), 'client': client,
-  'files': sorted({os.path.realpath(p) for p in paths if os.path.exists(p)})}))`;
+  'files': paths}))`;
 
 /** Version as people write it: with the t of free-threading. */
 export const pythonName = ({ version, freeThreaded }: About): string => `${version}${freeThreaded ? 't' : ''}`;

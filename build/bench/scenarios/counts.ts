@@ -15,7 +15,7 @@ const scenario = (name: string, handler: Handler, title: string, share: number, 
   handler: handler.title,
   overview: ['calls', 'instructions'],
   title,
-  how: `From exec to the first \`next\`, and for one invocation. Calls are strace's, of all threads and processes. Instructions are user space's: ending included for a start, and for an invocation the difference between ${many} and ${few} of them.`,
+  how: `From exec to the first \`next\`, and for one invocation. Calls are strace's, of all threads and processes, but for \`sched_yield\`, which only says how long one waited for another. Instructions are user space's: ending included for a start, and for an invocation the difference between ${many} and ${few} of them.`,
   share,
   warmUp: false,
   prepare: async (bench) => {
