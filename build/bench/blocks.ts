@@ -4,10 +4,12 @@
 //   <!-- bench python3.13t-x86_64-fast: targets, overview, init -->
 //   <!-- /bench 0123456789abcdef -->
 //
-// After the colon: `targets`, `overview` (all its tables), `all` (every scenario) or scenarios by name.
+// After the colon: `targets`, `overview` or one kind's part of it (`cold`, `warm`, ...), `all` (every scenario), or scenarios
+// as `--only` names them, in full: `in full round-trip`.
 import { createHash } from 'node:crypto';
 import { overview, section, targets } from './markdown.ts';
 import type { Measured, Result } from './result.ts';
+import { groups } from './scenario.ts';
 import { provenance } from './wording.ts';
 
 export interface Block {
@@ -18,7 +20,7 @@ export interface Block {
   readonly digest: string;
 }
 
-const pattern = /<!-- bench ([^\s:]+): ([^>]*?) -->\n([\s\S]*?)<!-- \/bench ?(\w*) -->/g;
+const pattern = /^<!-- bench ([^\s:]+): ([^>]*?) -->\n([\s\S]*?)^<!-- \/bench ?(\w*) -->/gm;
 
 export const digestOf = (subject: string, views: readonly string[], content: string): string =>
   createHash('sha256')
@@ -69,8 +71,9 @@ function render(views: readonly string[], result: Result): string | undefined {
     if (view === 'targets') parts.push(targets(result));
     else if (view === 'overview') parts.push(overview(result));
     else if (view === 'all') parts.push(...shown(result.scenarios).map(section));
+    else if (groups.some((group) => group === view)) parts.push(overview(result, view));
     else {
-      const wanted = shown(result.scenarios).filter(({ scenario }) => scenario === view);
+      const wanted = shown(result.scenarios).filter(({ scenario }) => view === `in full ${scenario}`);
       if (wanted.length === 0) return undefined;
       parts.push(...wanted.map(section));
     }

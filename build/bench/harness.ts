@@ -107,7 +107,7 @@ export async function compileTools(ctx: Context): Promise<Tools> {
 /**
  * Starts the command once, puts it through the steps and ends it.
  * @param event a file: what every invocation gets
- * @throws Error with what the command wrote to stderr, when it does not do what a runtime does
+ * @throws FUNCTION_ERROR with what the command wrote to stderr, when it does not do what a runtime does; CANCELLED
  */
 export async function runSteps(
   tools: Tools,
@@ -132,7 +132,14 @@ export async function runSteps(
     cancelSignal: ctx.signal,
   });
   throwIfCancelled(ctx.signal);
-  if (result.failed) throw new Error(`${argv.join(' ')}\n${result.stderr || result.shortMessage}`);
+  if (result.failed) {
+    const said = (result.stderr || result.shortMessage || '').trim();
+    const last = said.split('\n').at(-1) ?? '';
+    throw new MakeRuntimeError('FUNCTION_ERROR', `${argv.at(0)} was not measured: ${last.replace(/^harness: /, '')}.`, {
+      remedy: 'The lines below are what it wrote; start it by itself to see more.',
+      detail: `${argv.join(' ')}\n${said}`,
+    });
+  }
   return result.stdout
     .split('\n')
     .filter((line) => line !== '')

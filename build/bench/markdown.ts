@@ -31,10 +31,15 @@ export const groupTitles: Readonly<Record<Group, string>> = {
   special: 'Others',
 };
 
-/** Handlers by runtimes, a table for each kind of measurement: medians, each with the interval that holds it. */
-export function overview({ scenarios, runtimes }: Result): string {
+/**
+ * Handlers by runtimes, a table for each kind of measurement: medians, each with the interval that holds it.
+ * @param only one kind; absent: all
+ */
+export function overview({ scenarios, runtimes }: Result, only?: string): string {
   const parts = grouped(
-    scenarios.filter(({ overview: keys, runs }) => keys.length > 0 && runs > 0),
+    scenarios.filter(
+      ({ overview: keys, runs, group }) => keys.length > 0 && runs > 0 && (only === undefined || group === only),
+    ),
     ({ group }) => group,
   ).map(([group, members]) => {
     const names = runtimes.map(({ name }) => name).filter((name) => members.some(has(name)));

@@ -89,7 +89,7 @@ async function takeSamples(
         if (run > first || subject.optional !== true) throw error;
         throwIfCancelled(ctx.signal);
         present = present.filter((one) => one.name !== who);
-        left.push(`${who}: ${lastLine((error as Error).message)}`);
+        left.push(`${who}: ${(error as Error).message}`);
         continue;
       }
       const figures = await subject.read(results);
@@ -127,8 +127,6 @@ function withMemory(command: Subject['command'], { memory }: Conditions): Subjec
   if (memory === undefined || command.env['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'] === undefined) return command;
   return { ...command, env: { ...command.env, AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memory) } };
 }
-
-const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';
 
 export function judge(goal: Goal, samplesOf: (cell: Cell) => Samples): MeasuredGoal {
   const { what, of, to, lessFloor, target } = goal;

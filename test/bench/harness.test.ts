@@ -113,7 +113,11 @@ describe.skipIf(!(await haveCompiler()))('the harness', () => {
 
   test('says what is wrong with a program', async () => {
     const sh = (script: string) => ['/bin/sh', '-c', script] as [string, ...string[]];
-    await expect(run(sh('echo oh >&2; exit 3'), ['ready', 1])).rejects.toThrow(/oh[\s\S]*ended with status 3/);
+    await expect(run(sh('echo oh >&2; exit 3'), ['ready', 1])).rejects.toMatchObject({
+      code: 'FUNCTION_ERROR',
+      message: '/bin/sh was not measured: the program has ended with status 3.',
+      detail: expect.stringMatching(/^oh$/m),
+    });
     await expect(run(sh('exit 3'), ['exit'])).rejects.toThrow(/ended with wait status/);
     await expect(run(['/nowhere'], ['ready', 1])).rejects.toThrow(/cannot run \/nowhere/);
     await expect(run(['/bin/true'], ['exit', 'never'])).rejects.toThrow(/no step called never/);

@@ -71,22 +71,22 @@ test('where the smallest would vanish the axis is logarithmic, and says so', () 
 
 const document = `# Figures
 
-<!-- bench python3.13t-x86_64-fast: init -->
+<!-- bench python3.13t-x86_64-fast: in full init -->
 <!-- /bench -->
 
-<!-- bench python3.13-x86_64-fast: init -->
+<!-- bench python3.13-x86_64-fast: in full init -->
 old
 <!-- /bench 00 -->
 
-<!-- bench python3.13t-x86_64-fast: init, round-trip -->
+<!-- bench python3.13t-x86_64-fast: in full init, in full round-trip -->
 older
 <!-- /bench 00 -->
 `;
 
 test('blocks are rewritten when all that they show was measured, and their digest tells a changed figure', () => {
   const once = rewriteBlocks(document, result([init]));
-  expect([once.written, once.incomplete]).toEqual([1, ['init, round-trip']]);
-  expect(once.text).toContain('<!-- bench python3.13-x86_64-fast: init -->\nold\n');
+  expect([once.written, once.incomplete]).toEqual([1, ['in full init, in full round-trip']]);
+  expect(once.text).toContain('<!-- bench python3.13-x86_64-fast: in full init -->\nold\n');
   expect(once.text).toContain('\nolder\n');
   const both = rewriteBlocks(once.text, result([init, trip]));
   expect(both.written).toBe(2);

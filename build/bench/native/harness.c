@@ -24,7 +24,8 @@
  * One line of JSON on standard output for each step, in their order; times are nanoseconds, sizes kB. `cpu` is what
  * PROGRAM itself has used of a processor meanwhile, all its threads, without processes that it has started: it tells two
  * runtimes apart also on a machine with other things to do. Status 1 and a
- * sentence on standard error when PROGRAM ends, or does nothing for a minute. PROGRAM's environment is ours and
+ * sentence on standard error when PROGRAM ends, or does nothing for a minute (in a control group, which may be
+ * narrow: fifteen). PROGRAM's environment is ours and
  * AWS_LAMBDA_RUNTIME_API; its standard output goes nowhere, its standard error is ours. It is killed at the end.
  *
  * Invariants: a peer is idle, or waits for work (`waiting`), or has an event it has not answered (`busy`). `in` holds
@@ -58,7 +59,7 @@
 #include "surroundings.h"
 
 #define PEERS_MAX 1024
-#define PATIENCE_MS 60000
+#define PATIENCE_S 60
 #define TREE_MAX 1024
 
 typedef struct {
@@ -82,6 +83,7 @@ static uint64_t invocations;
 static int64_t last_took;       /* of the response that came last: event to response */
 static int64_t last_complete;   /* and when */
 static uint64_t responses;
+static int patience = PATIENCE_S;
 
 void fail(const char *format, ...)
 {
@@ -339,8 +341,8 @@ static void serve_once(void)
         must_live();
         if (quiet_since == 0) {
             quiet_since = now();
-        } else if (now() - quiet_since > (int64_t)PATIENCE_MS * 1000000) {
-            fail("nothing has happened for %d seconds", PATIENCE_MS / 1000);
+        } else if (now() - quiet_since > (int64_t)patience * 1000000000) {
+            fail("nothing has happened for %d seconds", patience);
         }
         return;
     }
@@ -637,6 +639,7 @@ int main(int argc, char **argv)
     argv[split] = NULL;
     int first = 2;
     while (first < split && surround(argv, &first)) {
+        patience = strcmp(argv[first - 1], "cgroup") == 0 ? 15 * PATIENCE_S : patience;
         first++;
     }
     surroundings_ready();

@@ -102,7 +102,7 @@ async function chooseEngine(wanted: string, ctx: Context): Promise<ContainerEngi
 }
 
 async function inspect(reference: string, engine: ContainerEngine): Promise<Inspected> {
-  const look = () => engine.call(['image', 'inspect', '--format', '{{json .}}', reference]);
+  const look = () => engine.call(['image', 'inspect', reference]);
   let answer = await look();
   if (!answer.ok) {
     const pulled = await engine.call(['pull', '--quiet', reference]);
@@ -114,7 +114,8 @@ async function inspect(reference: string, engine: ContainerEngine): Promise<Insp
     }
     answer = await look();
   }
-  return JSON.parse(answer.stdout) as Inspected;
+  const [found] = JSON.parse(answer.stdout) as Inspected[];
+  return found as Inspected;
 }
 
 /** The image's file system as a folder. The container that it takes is never started. */
