@@ -29,6 +29,7 @@ export const groupTitles: Readonly<Record<Group, string>> = {
   memory: 'Idle memory',
   counts: 'Counted',
   special: 'Others',
+  aws: 'On Lambda',
 };
 
 /**

@@ -57,7 +57,7 @@ export interface Trial {
   readonly left?: readonly string[];
 }
 
-export const groups = ['cold', 'warm', 'throughput', 'memory', 'counts', 'special'] as const;
+export const groups = ['cold', 'warm', 'throughput', 'memory', 'counts', 'special', 'aws'] as const;
 export type Group = (typeof groups)[number];
 
 export interface Scenario {

@@ -107,7 +107,7 @@ const scenario = (name: string, handler: Handler, title: string, share: number, 
 });
 
 export const counts: readonly Scenario[] = [
-  scenario('counts', echo, 'Counted: trivial handler', 15, true),
+  scenario('counts-trivial', echo, 'Counted: trivial handler', 15, true),
   // A minute and more below callgrind: one start of each, and no invocations.
   scenario('counts-boto3', boto3, 'Counted: two boto3 clients', 30, false),
 ];

@@ -63,7 +63,7 @@ const scenario = ({ name, handler, title, count, processes }: Load): Scenario =>
 const at = (name: string, width: number): string => (width === 1 ? name : `${name}, ${width} at once`);
 
 export const throughput: readonly Scenario[] = [
-  scenario({ name: 'throughput', handler: echo, title: 'Throughput, trivial handler', count: 2000 }),
+  scenario({ name: 'throughput-trivial', handler: echo, title: 'Throughput, trivial handler', count: 2000 }),
   scenario({
     name: 'throughput-fastapi',
     handler: fastapi,
