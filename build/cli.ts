@@ -37,6 +37,7 @@ Examples:
   make-runtime build 3.13t                             compile, package and verify dist/out/<name>/layer.zip
   make-runtime image 3.13t --tar                       the same as a container image: FROM it, or docker load it
   make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
+  make-runtime publish dist/out/python3.13t-x86_64-fast/layer.zip --name python313t --region eu-west-1 --dry-run
   make-runtime doctor                                  what this machine lacks
 
 Environment:
@@ -204,6 +205,44 @@ otherwise the status of what went wrong (docs/errors.md): 90 the handler raised,
     (await import('./cli/invoke.ts')).invoke({ artifact, ...options }, edgeOf(command)),
   );
 
+const awsOptions = (command: Command): Command =>
+  command
+    .option(
+      '--region <region>',
+      'several with commas between them, repeatable, or all (default: AWS_REGION, the profile)',
+      collect,
+      [],
+    )
+    .option('--profile <name>', 'a profile of ~/.aws (also: AWS_PROFILE)')
+    .option('--concurrency <n>', 'regions at a time', positiveInteger, 8);
+
+awsOptions(program.command('publish').argument('<artifact>', 'a layer .zip'))
+  .description('publish a layer version in one or many regions, unless it is there already')
+  .requiredOption('--name <name>', "the layer's name")
+  .option('--description <text>', 'goes before what it was built from')
+  .option('--license <text>', 'SPDX expression (default: those of all components, where it fits)')
+  .option('--share <with>', 'public, account:ID or org:ID; repeatable', collect, [])
+  .option('--ssm-parameter <path>', 'an SSM parameter that gets the ARN')
+  .option(
+    '--keep <n>',
+    'afterwards remove all but the newest <n> versions, never one that a function uses',
+    positiveInteger,
+  )
+  .option('--s3-bucket <name>', 'for layers over 50 MB (default: make-runtime-{account}-{region})')
+  .option('--create-bucket', 'make that bucket where it is missing, closed to the public')
+  .option('--keep-object', 'leave the zip in the bucket')
+  .option('--write <dir>', 'write the ARNs as Markdown, CDK, SAM, CloudFormation and Terraform')
+  .option('--force', 'in spite of a bad verdict; says what is overridden')
+  .option('--dry-run', 'only say what would be done')
+  .action(async (artifact: string, options, command: Command) =>
+    (await import('./cli/publish.ts')).publish({ artifact, ...options }, edgeOf(command)),
+  );
+
+awsOptions(program.command('layers'))
+  .description('what is published where, and what of it is stale')
+  .option('--name <name>', 'only this layer, also one that make-runtime did not publish')
+  .action(async (options, command: Command) => (await import('./cli/layers.ts')).layers(options, edgeOf(command)));
+
 program
   .command('doctor')
   .description('what this machine can and cannot do, each with the command that fixes it')
@@ -309,6 +348,12 @@ try {
 
 function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
+}
+
+function positiveInteger(text: string): number {
+  const number = positiveNumber(text);
+  if (Number.isInteger(number)) return number;
+  throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a whole number.`);
 }
 
 function positiveNumber(text: string): number {

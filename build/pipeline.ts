@@ -141,7 +141,7 @@ export async function buildRuntime(plan: Plan, output: string, ctx: Context, cho
   const parts = { ...build, executable: executable.path, source };
   const { layer, statements } = await packageRuntime(plan, parts, outDir, ctx);
   const verdict = await stage('verify', 'verify', () => verifyArtifact(layer.path, {}, ctx));
-  await writeWhole(join(outDir, 'verdict.json'), stableJson(verdict));
+  await writeWhole(join(outDir, 'verdict.json'), stableJson({ ...verdict, sha256: layer.sha256 }));
   return { plan, layer, statements, verdict };
 }
 

@@ -146,7 +146,7 @@ async function run(
       });
     }
     say(`publishing ${name} as a temporary layer`);
-    layers.set(artifact, await deployment.layer(deployment.nameOf(name), zip));
+    layers.set(artifact, await deployment.layer(deployment.nameOf(`${layers.size}`), zip));
   }
   const measured: Measured[] = [];
   for (const memory of memories) {
@@ -154,7 +154,7 @@ async function run(
       const code = await zipBytes(makeTree([['app.py', fileOf(handler.source)]]), ctx.signal);
       const taken: Taken[] = [];
       for (const entrant of entrants) {
-        const name = deployment.nameOf(`${entrant.name}-${handler.name}-${memory}`);
+        const name = deployment.nameOf(`${entrants.indexOf(entrant)}-${handler.name}-${memory}`);
         say(`creating ${name}`);
         const { runtime, architecture, artifact } = entrant;
         const layer = artifact === undefined ? undefined : layers.get(artifact);
