@@ -304,6 +304,11 @@ program
   .option('--compare <old.json>', 'measure nothing: what is worse in the result that follows; status 141 if anything')
   .option('--tolerance <percent>', 'with --compare: a change that nobody minds', positiveNumber, 3)
   .option('--all', 'with --compare: show every figure')
+  .option('--on-aws', 'measure on Lambda: temporary functions in your account, which are removed again (costs cents)')
+  .option('--role <arn>', 'with --on-aws: their execution role; it needs no permissions')
+  .option('--region <region>', 'with --on-aws: where (default: as the AWS CLI would choose)')
+  .option('--profile <name>', 'with --on-aws: a profile of ~/.aws')
+  .option('--clean', 'with --on-aws: measure nothing, remove what runs that were killed have left')
   .action(async (artifacts: string[], options, command: Command) => {
     const { bench, compareResults } = await import('./cli/bench.ts');
     const { compare, tolerance, all = false } = options;

@@ -35,9 +35,16 @@ export interface BenchOptions {
   readonly markdown?: string;
   /** Documents whose blocks are rewritten. */
   readonly write: readonly string[];
+  readonly onAws?: boolean;
+  readonly region?: string;
+  readonly role?: string;
+  readonly profile?: string;
+  /** With onAws: measure nothing, remove what earlier runs have left. */
+  readonly clean?: boolean;
 }
 
 export async function bench(options: BenchOptions, edge: Edge): Promise<void> {
+  if (options.clean === true) return clean(options, edge);
   const result = options.from === undefined ? await run(options, edge) : await readResult(options.from);
   if (options.out !== undefined) await writeWhole(options.out, `${JSON.stringify(result)}\n`);
   if (options.html !== undefined) await writeWhole(options.html, html(result));
@@ -90,6 +97,7 @@ export async function compareResults(
 async function run(options: BenchOptions, edge: Edge): Promise<Result> {
   const { ctx } = edge;
   const chosen = choose(options.only);
+  const role = options.onAws === true ? required(options.role) : undefined;
   const artifacts: string[] = [];
   for (const subject of options.artifacts.length === 0 ? ['3.13t'] : options.artifacts) {
     if (subject.endsWith('.zip')) artifacts.push(subject);
@@ -97,6 +105,35 @@ async function run(options: BenchOptions, edge: Edge): Promise<Result> {
   }
   const start = Date.now();
   ctx.report({ type: 'stage-start', stage: 'bench', title: 'bench' });
+  const loadBefore = loadavg()[0] ?? 0;
+  const taken =
+    role === undefined ? await here(artifacts, chosen, options, edge) : await there(artifacts, role, options, edge);
+  ctx.report({ type: 'stage-end', stage: 'bench', title: 'bench', milliseconds: Date.now() - start, cached: false });
+  return {
+    format: 'make-runtime-bench/1',
+    date: new Date(start).toISOString(),
+    command: commandLine(options),
+    version: await packageVersion(),
+    machine: {
+      processor: cpus()[0]?.model.trim() ?? process.arch,
+      cores: cpus().length,
+      system: await systemName(),
+      kernel: release(),
+    },
+    load: [loadBefore, loadavg()[0] ?? 0],
+    ...taken,
+  };
+}
+
+type Taken = Pick<Result, 'runtimes' | 'scenarios' | 'notes'>;
+
+async function here(
+  artifacts: readonly string[],
+  chosen: readonly Scenario[],
+  options: BenchOptions,
+  edge: Edge,
+): Promise<Taken> {
+  const { ctx } = edge;
   const workbench = await prepareWorkbench(
     {
       artifacts,
@@ -107,7 +144,6 @@ async function run(options: BenchOptions, edge: Edge): Promise<Result> {
     },
     ctx,
   );
-  const loadBefore = loadavg()[0] ?? 0;
   const measured: Measured[] = [];
   const shares = options.memory.length === 0 ? undefined : await openShares(options.memory);
   try {
@@ -125,27 +161,47 @@ async function run(options: BenchOptions, edge: Edge): Promise<Result> {
   } finally {
     await shares?.close();
   }
-  ctx.report({ type: 'stage-end', stage: 'bench', title: 'bench', milliseconds: Date.now() - start, cached: false });
   return {
-    format: 'make-runtime-bench/1',
-    date: new Date(start).toISOString(),
-    command: commandLine(options),
-    version: await packageVersion(),
-    machine: {
-      processor: cpus()[0]?.model.trim() ?? process.arch,
-      cores: cpus().length,
-      system: await systemName(),
-      kernel: release(),
-    },
-    load: [loadBefore, loadavg()[0] ?? 0],
     runtimes: workbench.runtimes.map(({ name, kind, python, identity }) => ({ name, kind, python, identity })),
     scenarios: measured,
     notes: workbench.notes,
   };
 }
 
+function required(role: string | undefined): string {
+  if (role !== undefined) return role;
+  throw new MakeRuntimeError('USAGE', '--on-aws needs --role, the execution role of the temporary functions.', {
+    remedy: 'Any role that Lambda may assume; one without permissions is enough, and leaves no log groups behind.',
+  });
+}
+
+async function there(artifacts: readonly string[], role: string, options: BenchOptions, edge: Edge): Promise<Taken> {
+  const [{ measureOnAws }, region] = await Promise.all([import('../bench/aws/on-aws.ts'), oneRegion(options, edge)]);
+  const memories = options.memory.length === 0 ? [128, 512, 1769] : options.memory;
+  return measureOnAws({ artifacts, memories, runs: options.runs, region, role, profile: options.profile }, edge.ctx);
+}
+
+async function clean(options: BenchOptions, edge: Edge): Promise<void> {
+  const [{ removeAll }, region] = await Promise.all([import('../bench/aws/on-aws.ts'), oneRegion(options, edge)]);
+  const removed = await removeAll({ region, profile: options.profile }, undefined, edge.ctx);
+  edge.print(
+    edge.json ? JSON.stringify({ region, removed }) : [...removed, `${removed.length} removed in ${region}`].join('\n'),
+  );
+}
+
+async function oneRegion({ region, profile }: BenchOptions, edge: Edge): Promise<string> {
+  const { AwsSession } = await import('../aws/session.ts');
+  const { chooseRegions } = await import('../aws/regions.ts');
+  using aws = new AwsSession(edge.ctx, { profile });
+  const [chosen, more] = await chooseRegions(region === undefined ? [] : [region], aws);
+  if (chosen === undefined || more !== undefined) {
+    throw new MakeRuntimeError('USAGE', 'A benchmark runs in one region.', { remedy: 'Give one: --region eu-west-1.' });
+  }
+  return chosen;
+}
+
 /** What somebody else has to type. Paths are theirs, so artifacts are named by what they are in the line behind it. */
-function commandLine({ runs, only, client, image, cold, memory }: BenchOptions): string {
+function commandLine({ runs, only, client, image, cold, memory, onAws }: BenchOptions): string {
   return [
     'make-runtime bench',
     `--runs ${runs}`,
@@ -153,6 +209,7 @@ function commandLine({ runs, only, client, image, cold, memory }: BenchOptions):
     ...client.map((one) => `--client ${one.split('/').at(-1)}`),
     ...image.map((one) => `--image ${one}`),
     ...(cold === true ? ['--cold'] : []),
+    ...(onAws === true ? ['--on-aws'] : []),
     ...(memory.length === 0 ? [] : [`--memory ${memory.join(',')}`]),
   ].join(' ');
 }

@@ -80,7 +80,8 @@ test('every kind of figure, and the promises that do not depend on how busy the 
   expect(goal('concurrent', /memory .* processes/)).toBeLessThan(1 / 3);
   expect(goal('streaming', /grown/)).toBeLessThan(1);
   const counts = named(result, 'counts-trivial');
-  if (counts.figures.some(({ key }) => key === 'calls')) expect(goal('counts-trivial', /^calls of a start/)).toBeLessThan(1);
+  if (counts.figures.some(({ key }) => key === 'calls'))
+    expect(goal('counts-trivial', /^calls of a start/)).toBeLessThan(1);
   else expect(counts.left.join()).toContain('strace');
 
   // The same data, shown again and compared with itself.

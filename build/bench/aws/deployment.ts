@@ -7,12 +7,12 @@ import {
   GetFunctionConfigurationCommand,
   InvokeCommand,
   LambdaClient,
+  type Runtime as LambdaRuntime,
   ListFunctionsCommand,
   ListLayersCommand,
   ListLayerVersionsCommand,
   ListTagsCommand,
   PublishLayerVersionCommand,
-  type Runtime as LambdaRuntime,
   UpdateFunctionConfigurationCommand,
 } from '@aws-sdk/client-lambda';
 import { awsErrorName } from '../../aws/failure.ts';
@@ -129,7 +129,9 @@ export class Deployment {
    * Everything that carries our prefix: functions that are tagged, and layers.
    * @param id of one run only; absent: of all
    */
-  async leftovers(id?: string): Promise<{ readonly functions: readonly string[]; readonly layers: readonly Version[] }> {
+  async leftovers(
+    id?: string,
+  ): Promise<{ readonly functions: readonly string[]; readonly layers: readonly Version[] }> {
     const wanted = id === undefined ? prefix : `${prefix}${id}-`;
     const functions: string[] = [];
     for (let marker: string | undefined, more = true; more; more = marker !== undefined) {
@@ -209,9 +211,13 @@ export class Deployment {
         (options) => this.#client.send(new GetFunctionConfigurationCommand({ FunctionName: name }), options),
       );
       if (State === 'Failed' || LastUpdateStatus === 'Failed') {
-        throw new MakeRuntimeError('AWS_REFUSED', `${name} could not be made ready: ${StateReason ?? LastUpdateStatusReason}.`, {
-          remedy: 'The reason is Lambda’s own; it names the role, the layer or the runtime.',
-        });
+        throw new MakeRuntimeError(
+          'AWS_REFUSED',
+          `${name} could not be made ready: ${StateReason ?? LastUpdateStatusReason}.`,
+          {
+            remedy: 'The reason is Lambda’s own; it names the role, the layer or the runtime.',
+          },
+        );
       }
       // An emulator may know neither.
       if ((State ?? 'Active') === 'Active' && (LastUpdateStatus ?? 'Successful') === 'Successful') return;
