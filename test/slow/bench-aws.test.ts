@@ -128,6 +128,9 @@ test('Ctrl-C in the middle leaves nothing', async () => {
     forceKillAfterDelay: false,
   });
   expect(result.exitCode, result.stderr).toBe(exitStatus.CANCELLED);
+  const times = (start: string) => aws.proxy.calls.filter(({ operation }) => operation.startsWith(start)).length;
+  expect(times('POST /2015-03-31/functions')).toBeGreaterThan(1);
+  expect(times('DELETE /2015-03-31/functions')).toBe(2);
   expect(await there()).toEqual({ functions: [], layers: [] });
 });
 

@@ -57,10 +57,9 @@ const named = (result: Result, scenario: string): Measured =>
 test('every kind of figure, and the promises that do not depend on how busy the machine is', async () => {
   const only = [
     'init',
-    'init-fastapi',
     'round-trip',
     'echo-text',
-    'memory',
+    'memory-fastapi',
     'throughput-trivial',
     'concurrent',
     'streaming',

@@ -48,6 +48,8 @@ export class Deployment {
   readonly #region: string;
   /** Of this run: what its functions are tagged with. */
   readonly id: string;
+  /** Functions that were asked for, also those of which no answer came. */
+  readonly asked = new Set<string>();
 
   constructor(aws: AwsSession, region: string, id: string, ctx: Context) {
     this.#aws = aws;
@@ -91,6 +93,7 @@ export class Deployment {
       Tags: { [tag]: this.id },
       ...(layer === undefined ? {} : { Layers: [layer] }),
     };
+    this.asked.add(name);
     try {
       await this.#ask('lambda:CreateFunction', name, (options) =>
         this.#client.send(new CreateFunctionCommand(input), options),

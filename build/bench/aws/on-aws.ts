@@ -65,7 +65,7 @@ export async function measureOnAws(
     };
   } finally {
     deployment.close();
-    await removeAll(wanted, id, ctx).catch((error) => {
+    await removeAll(wanted, { id, functions: deployment.asked }, ctx).catch((error) => {
       // What went wrong first is what the user wants to know; what is left is said beside it.
       if (!failed) throw error;
       ctx.report({
@@ -79,20 +79,22 @@ export async function measureOnAws(
 
 /**
  * Removes what runs have left in a region, or what one has.
+ * @param run absent: all; its functions are removed also where a list does not have them yet
  * @returns names
  * @throws BENCH_LEFTOVERS
  */
 export async function removeAll(
   { region, profile }: Pick<AwsWanted, 'region' | 'profile'>,
-  id: string | undefined,
+  run: { readonly id: string; readonly functions: ReadonlySet<string> } | undefined,
   ctx: Context,
 ): Promise<readonly string[]> {
   // Ctrl-C has stopped the run, and is no reason to leave anything behind.
-  const patient: Context = id === undefined ? ctx : { ...ctx, signal: new AbortController().signal };
+  const patient: Context = run === undefined ? ctx : { ...ctx, signal: new AbortController().signal };
   using aws = new AwsSession(patient, { profile });
-  const deployment = new Deployment(aws, region, id ?? 'clean', patient);
+  const deployment = new Deployment(aws, region, run?.id ?? 'clean', patient);
   try {
-    return await deployment.remove(await deployment.leftovers(id));
+    const { functions, layers } = await deployment.leftovers(run?.id);
+    return await deployment.remove({ functions: [...new Set([...functions, ...(run?.functions ?? [])])], layers });
   } finally {
     deployment.close();
   }

@@ -26,9 +26,7 @@ export interface ClientInterpreter {
   readonly about: About;
 }
 
-/**
- * The newest that has a wheel for an interpreter: its source needs autotools and builds libcurl.
- */
+/** The newest that has a wheel for an interpreter: its source needs autotools and builds libcurl. */
 const install = ['-m', 'pip', 'install', '--quiet', '--no-warn-script-location', '--only-binary=:all:', 'awslambdaric'];
 
 /**
@@ -90,7 +88,7 @@ export function clientRuntime(name: string, { python, about }: ClientInterpreter
     name,
     kind: 'awslambdaric',
     python: pythonName(about),
-    identity: `awslambdaric ${about.client}`,
+    identity: `awslambdaric ${about.client} on CPython ${pythonName(about)}`,
     start: (code, env = {}) => ({
       argv: [python, '-m', 'awslambdaric', 'app.handler'],
       env: lambdaEnv(code.folder, env),
