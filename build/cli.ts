@@ -47,6 +47,7 @@ Environment:
   MAKE_RUNTIME_BUILDER  the image that builds (default: the one the lock file pins)
   MAKE_RUNTIME_BUILDER_NETWORK  network that packages for it come through (default: the engine's)
   CC                    the C compiler (default: cc)
+  AWS_...               as for the AWS CLI: credentials, profile, region, endpoints, attempts (publish, layers)
 
 Exit status: 0 success, 2 wrong usage, another number for each error code (docs/errors.md), 130 stopped by Ctrl-C.`,
   );

@@ -93,7 +93,7 @@ function didDo({ plan, done }: RegionResult): string[] {
   if (done.granted.length > 0)
     lines.push(`shared: ${done.granted.map((id) => id.replace('make-runtime-', '')).join(', ')}`);
   if (done.parameter !== undefined) lines.push(`set ${done.parameter}`);
-  if (done.pruned.length > 0) lines.push(`removed versions ${done.pruned.join(', ')}`);
+  if (done.pruned.length > 0) lines.push(`removed old: ${done.pruned.join(', ')}`);
   for (const { version, functions } of plan?.inUse ?? [])
     lines.push(`kept version ${version}: ${functions.join(', ')} use it`);
   return lines;

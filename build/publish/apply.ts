@@ -65,7 +65,7 @@ export async function applyPlan(plan: RegionPlan, task: ApplyTask, done: Done, c
   const { prune } = await unused(plan.prune, layers);
   if (prune.length > 0) {
     const versions = prune.map((one) => one.version).join(', ');
-    ctx.report({ type: 'note', message: `${layers.region}: removing old versions ${versions} of ${request.name}` });
+    ctx.report({ type: 'note', message: `removing old versions of ${request.name}: ${versions}` });
   }
   for (const old of prune) {
     throwIfCancelled(ctx.signal);

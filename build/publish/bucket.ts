@@ -146,13 +146,10 @@ export class LayerBucket implements Disposable {
     const answer = await this.#ask('s3:PutObject', key, async (options) => {
       const body = createReadStream(artifact.path); // Each attempt reads from the beginning.
       try {
-        const about = {
-          ContentLength: artifact.size,
-          ContentType: 'application/zip',
-          ChecksumSHA256: checksumOf(artifact),
-        };
+        const about = { ContentLength: artifact.size, ContentType: 'application/zip' };
+        const checksum = { ChecksumAlgorithm: 'SHA256', ChecksumSHA256: checksumOf(artifact) } as const;
         return await this.#client.send(
-          new PutObjectCommand({ ...this.#owned(), Key: key, ...about, Body: body }),
+          new PutObjectCommand({ ...this.#owned(), Key: key, ...about, ...checksum, Body: body }),
           options,
         );
       } finally {

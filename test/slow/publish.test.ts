@@ -23,7 +23,7 @@ let layer: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'make-runtime-publish-'));
-  aws = await startAws(await judgesPython(dir));
+  aws = await startAws(await judgesPython());
   layer = await build('3.13t', join(dir, 'out'));
 });
 afterEach(() => {
@@ -190,8 +190,13 @@ describe('killed (kill -9) and run again', () => {
       const { signal } = await running;
       expect([layerName, killed, signal]).toEqual([layerName, 1, 'SIGKILL']);
       aws.proxy.script = () => undefined;
+      aws.proxy.calls.length = 0;
       const again = await publish(path, ...words);
       expect(again.exitCode, `${layerName}: ${again.all}`).toBe(0);
+      // What was uploaded whole is not uploaded again.
+      const uploads = aws.proxy.calls.filter(({ operation }) => /^PUT .*\.zip/.test(operation)).length;
+      const needed = ['bucket', 'closing'].includes(name) || layerName === 'uploading-before';
+      expect([layerName, uploads]).toEqual([layerName, needed ? 1 : 0]);
     }
 
     const { regions, buckets } = await aws.look(region);

@@ -3,10 +3,14 @@
 // What moto does not do, and is tested in test/aws and test/publish instead: pages, throttling, quotas, permissions, the
 // shape of names, the length of policies, the region of a bucket that Lambda reads from, the checksum that S3 is given.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
+import { folderOnce } from '../../../build/lib/folder.ts';
 import { type FakeAws, startFakeAws } from '../../aws/support/fake-aws.ts';
+import { root } from './layer.ts';
 
 const here = join(import.meta.dirname, 'aws');
 
@@ -50,13 +54,21 @@ export interface JudgedAws {
   close(): Promise<void>;
 }
 
-/** An environment of its own with the pinned packages; returns its python. */
-export async function judgesPython(folder: string): Promise<string> {
-  await execa('python3', ['-m', 'venv', join(folder, 'venv')]);
-  const python = join(folder, 'venv', 'bin', 'python');
-  const options = ['--quiet', '--disable-pip-version-check', '--no-deps', '--require-hashes'];
-  await execa(python, ['-m', 'pip', 'install', ...options, '--requirement', join(here, 'requirements.txt')]);
-  return python;
+/** An environment with the pinned packages, made once for these pins; returns its python. */
+export async function judgesPython(): Promise<string> {
+  const pins = join(here, 'requirements.txt');
+  const key = createHash('sha256')
+    .update(await readFile(pins))
+    .digest('hex')
+    .slice(0, 16);
+  const folder = join(root, 'node_modules', '.cache', 'make-runtime', `judges-${key}`);
+  await mkdir(dirname(folder), { recursive: true });
+  await folderOnce(folder, async (scratch) => {
+    await execa('python3', ['-m', 'venv', scratch]);
+    const options = ['--quiet', '--disable-pip-version-check', '--no-deps', '--require-hashes'];
+    await execa(join(scratch, 'bin', 'python'), ['-m', 'pip', 'install', ...options, '--requirement', pins]);
+  });
+  return join(folder, 'bin', 'python');
 }
 
 export async function startAws(python: string): Promise<JudgedAws> {
