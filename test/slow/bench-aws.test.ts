@@ -23,7 +23,7 @@ let role: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'make-runtime-bench-aws-'));
   layer = process.env['MAKE_RUNTIME_TEST_LAYERS']?.split(':')[0] || (await build('3.13t', join(dir, 'out')));
-  aws = await startAws(await judgesPython(dir));
+  aws = await startAws(await judgesPython());
   role = await boto3(`
 policy = json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Principal': {'Service': 'lambda.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]})
 answer = boto3.client('iam').create_role(RoleName='bench', AssumeRolePolicyDocument=policy)['Role']['Arn']`);
