@@ -57,6 +57,7 @@ const named = (result: Result, scenario: string): Measured =>
 test('every kind of figure, and the promises that do not depend on how busy the machine is', async () => {
   const only = [
     'init',
+    'bytecode',
     'round-trip',
     'echo-text',
     'memory-fastapi',
@@ -78,6 +79,9 @@ test('every kind of figure, and the promises that do not depend on how busy the 
   expect(goal('concurrent', /memory .* threads/)).toBeLessThan(1 / 9);
   expect(goal('concurrent', /memory .* processes/)).toBeLessThan(1 / 3);
   expect(goal('streaming', /grown/)).toBeLessThan(1);
+  // Compiling boto3 takes longer than importing it.
+  for (const kind of ['stale', 'none'])
+    expect(goal('bytecode', new RegExp(`^processor, ${kind} `))).toBeGreaterThan(1.5);
   const counts = named(result, 'counts-trivial');
   if (counts.figures.some(({ key }) => key === 'calls'))
     expect(goal('counts-trivial', /^calls of a start/)).toBeLessThan(1);

@@ -1,5 +1,6 @@
 // The benchmarks, in the order in which they are run and shown.
 import type { Scenario } from '../scenario.ts';
+import { bytecode } from './bytecode.ts';
 import { init, initBoto3, initFastapi } from './cold.ts';
 import { concurrent } from './concurrent.ts';
 import { counts } from './counts.ts';
@@ -15,6 +16,7 @@ export const scenarios: readonly Scenario[] = [
   init,
   initBoto3,
   initFastapi,
+  bytecode,
   roundTrip,
   ...warm,
   echoRecords,
