@@ -302,13 +302,44 @@ program
 
 program
   .command('bench')
-  .description("measure time and memory beside plain python and AWS's own client")
-  .argument('[artifact]', 'a layer .zip (default: what `build 3.13t` makes)')
+  .description("measure time, memory and counts beside plain python, AWS's own client and other runtimes")
+  .argument('[artifact...]', 'layers (.zip), or recipes, which are then built; the first is judged (default: 3.13t)')
   .option('--runs <n>', 'measured starts of each; long benchmarks take a fraction of it', positiveNumber, 30)
-  .option('--only <benchmark>', 'only this one, repeatable', collect, [])
-  .action(async (artifact: string | undefined, options, command: Command) =>
-    (await import('./cli/bench.ts')).bench({ artifact, ...options }, edgeOf(command)),
-  );
+  .option(
+    '--only <benchmark>',
+    'only this one, or this kind: cold, warm, throughput, memory, counts; repeatable',
+    collect,
+    [],
+  )
+  .option(
+    '--client <python>',
+    "AWS's client on this interpreter too, repeatable; none: not even on our own",
+    collect,
+    [],
+  )
+  .option('--image <reference>', 'a Lambda image of a container engine too, repeatable', collect, [])
+  .option('--engine <engine>', 'the engine that has the images', 'auto')
+  .option('--cold', 'take the files of each runtime and function out of the page cache before each start')
+  .option('--memory <mb,...>', "limit the processor to these memory sizes' shares", numbers, [])
+  .option('--out <file>', 'write every sample, for --from and --compare')
+  .option('--html <file>', 'write a report with charts, one file without anything from a network')
+  .option('--markdown <file>', 'write the tables as Markdown')
+  .option('--write <document>', 'rewrite the blocks of figures in a Markdown document, repeatable', collect, [])
+  .option('--from <file>', 'measure nothing: show what --out has written')
+  .option('--compare <old.json>', 'measure nothing: what is worse in the result that follows; status 141 if anything')
+  .option('--tolerance <percent>', 'with --compare: a change that nobody minds', positiveNumber, 3)
+  .option('--all', 'with --compare: show every figure')
+  .option('--on-aws', 'measure on Lambda: temporary functions in your account, which are removed again (costs cents)')
+  .option('--role <arn>', 'with --on-aws: their execution role; it needs no permissions')
+  .option('--region <region>', 'with --on-aws: where (default: as the AWS CLI would choose)')
+  .option('--profile <name>', 'with --on-aws: a profile of ~/.aws')
+  .option('--clean', 'with --on-aws: measure nothing, remove what runs that were killed have left')
+  .action(async (artifacts: string[], options, command: Command) => {
+    const { bench, compareResults } = await import('./cli/bench.ts');
+    const { compare, tolerance, all = false } = options;
+    if (compare !== undefined) await compareResults([compare, ...artifacts], { tolerance, all }, edgeOf(command));
+    else await bench({ artifacts, ...options }, edgeOf(command));
+  });
 
 tab(program); // `make-runtime complete <shell>`
 
@@ -367,4 +398,8 @@ function positiveNumber(text: string): number {
   if (!Number.isFinite(number) || number <= 0)
     throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a positive number.`);
   return number;
+}
+
+function numbers(text: string): number[] {
+  return text.split(',').map(positiveNumber);
 }
