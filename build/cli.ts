@@ -37,6 +37,8 @@ Examples:
   make-runtime build 3.13t                             compile, package and verify dist/out/<name>/layer.zip
   make-runtime image 3.13t --tar                       the same as a container image: FROM it, or docker load it
   make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
+  make-runtime serve 3.13t --code ./src --handler app.handler
+                                                       the same, as a server that AWS's SDKs, its CLI and curl can call
   make-runtime doctor                                  what this machine lacks
 
 Environment:
@@ -205,6 +207,41 @@ otherwise the status of what went wrong (docs/errors.md): 90 the handler raised,
   );
 
 program
+  .command('serve')
+  .argument('<artifact|recipe>', 'a layer .zip, or a recipe as for `build`, which is then built')
+  .description('a local Lambda: its HTTP API, function URLs and execution environments, for SDKs, the AWS CLI and curl')
+  .option('--code <dir>', "the function's code")
+  .option('--handler <module.function>', 'as in the function configuration, for example app.handler')
+  .option('--name <name>', 'what the function of --code and --handler is called', 'function')
+  .option('--function <name=dir:handler>', 'a further function, repeatable', collect, [])
+  .option('--port <port>', 'where to listen; 0: any free one', portNumber, 9000)
+  .option(
+    '--host <address>',
+    'another address than loopback: everybody who reaches it can run the functions',
+    '127.0.0.1',
+  )
+  .option('--env <name=value>', 'an environment variable, repeatable', collect, [])
+  .option('--env-file <file>', 'a file of them, one NAME=value a line, repeatable; --env wins', collect, [])
+  .option('--layer <zip>', 'a further layer, repeatable; later ones win', collect, [])
+  .option('--memory <mb>', 'as in the function configuration', positiveNumber, 128)
+  .option('--timeout <seconds>', 'as in the function configuration', positiveNumber, 3)
+  .option('--concurrency <n>', 'execution environments of a function at most; more are throttled', wholeNumber, 10)
+  .option('--idle <seconds>', 'how long an idle environment is kept', positiveNumber, 600)
+  .option('--alias <name>', 'a qualifier that callers may use, repeatable', collect, [])
+  .option('--stream', 'function URLs stream (InvokeMode RESPONSE_STREAM)')
+  .option('--retry-delays <seconds,...>', 'waits before further attempts of asynchronous events (default: 60,120)')
+  .option('--destinations <dir>', 'keep a record of every asynchronous event that succeeded or failed for good')
+  .addHelpText(
+    'after',
+    `
+The address goes to stdout, logs to stderr. With --json everything that happens goes to stdout, one object a line.
+Ctrl-C ends the environments with SIGTERM, as Lambda does; the exit status is then 0.`,
+  )
+  .action(async (subject: string, options, command: Command) =>
+    (await import('./cli/serve.ts')).serve({ subject, ...options }, edgeOf(command)),
+  );
+
+program
   .command('doctor')
   .description('what this machine can and cannot do, each with the command that fixes it')
   .action(async (_options, command: Command) => (await import('./cli/doctor.ts')).doctor(edgeOf(command)));
@@ -283,6 +320,17 @@ try {
 
 function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
+}
+
+function wholeNumber(text: string): number {
+  const number = positiveNumber(text);
+  if (Number.isInteger(number)) return number;
+  throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a whole number.`);
+}
+
+function portNumber(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) < 65_536) return Number(text);
+  throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a port: 0 to 65535.`);
 }
 
 function positiveNumber(text: string): number {

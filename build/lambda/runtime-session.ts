@@ -56,9 +56,17 @@ export interface Violation {
   readonly message: string;
 }
 
+/** What is known of a response when it begins. */
+export interface ResponseHead {
+  readonly contentType: string;
+  readonly streamed: boolean;
+}
+
 export interface OfferOptions {
   /** Receives the chunks of a streamed response as they arrive; with it the limit is that of streamed responses. */
   readonly onChunk?: (chunk: Buffer) => void;
+  /** Told when a response begins, before its first byte. */
+  readonly onHead?: (head: ResponseHead) => void;
 }
 
 interface Pending extends OfferOptions {
@@ -99,16 +107,11 @@ export class RuntimeSession {
    * Hands an invocation to the runtime: now when it waits in `next`, else at its next `next`.
    * Throws when the previous invocation is not over (a bug of the caller).
    */
-  offer(invocation: Invocation, { onChunk }: OfferOptions = {}): Offer {
+  offer(invocation: Invocation, listeners: OfferOptions = {}): Offer {
     if (this.#current !== undefined) throw new Error('An invocation is still under way in this session.');
     const outcome = deferred<Outcome>();
     const finished = deferred<{ at: number }>();
-    this.#current = {
-      invocation,
-      settle: outcome.resolve,
-      finish: finished.resolve,
-      ...(onChunk === undefined ? {} : { onChunk }),
-    };
+    this.#current = { ...listeners, invocation, settle: outcome.resolve, finish: finished.resolve };
     if (this.state === 'Ready' && this.#waiting.length > 0) {
       this.state = 'Running';
       for (const response of this.#waiting.splice(0)) deliver(response, invocation);
@@ -228,6 +231,8 @@ export class RuntimeSession {
   }
 
   #responsePosted(request: IncomingMessage, response: ServerResponse, current: Pending, streamed: boolean): void {
+    const contentType = contentTypeOf(request, streamed ? 'application/octet-stream' : '');
+    current.onHead?.({ contentType, streamed });
     const onChunk = streamed ? current.onChunk : undefined;
     const limit = onChunk === undefined ? maxPayloadBytes : maxStreamedBytes;
     collect(request, response, limit, onChunk, (body, size, whole) => {
@@ -242,7 +247,6 @@ export class RuntimeSession {
       } else {
         send(response, answers.accepted);
         const trailer = trailerError(request);
-        const contentType = contentTypeOf(request, streamed ? 'application/octet-stream' : '');
         const extra = trailer === undefined ? {} : { trailer };
         current.settle({ kind: 'response', at, body, contentType, streamed, ...extra });
       }

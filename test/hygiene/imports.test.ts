@@ -17,6 +17,7 @@ const rooms = [
   'wheels',
   'image',
   'lambda',
+  'serve',
   'verify',
   'bench',
   '(top)',

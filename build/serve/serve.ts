@@ -1,0 +1,173 @@
+// The story of `make-runtime serve`: functions with their environments, a server in front of them, and an end that leaves
+// nothing behind. Returns as soon as everything listens; what happens from then on is in the journal.
+// Knows nothing of terminals or of how layers are built.
+import { ExecutionEnvironment } from '../lambda/environment.ts';
+import { functionFailure } from '../lambda/failure.ts';
+import type { FunctionSettings } from '../lambda/function-env.ts';
+import type { SandboxOptions } from '../lambda/sandbox.ts';
+import type { Context } from '../lib/context.ts';
+import { MakeRuntimeError } from '../lib/errors.ts';
+import { defaultRetryDelaysMs } from './asynchronous.ts';
+import { LocalFunction } from './function.ts';
+import { Journal } from './journal.ts';
+import type { Functions } from './names.ts';
+import type { MakeEnvironment } from './pool.ts';
+import { type Listening, listen } from './server.ts';
+
+/** A function as a person names it. */
+export interface FunctionRequest {
+  readonly name: string;
+  readonly codeDir: string;
+  /** `module.function`. */
+  readonly handler: string;
+}
+
+export interface ServeRequest extends Pick<SandboxOptions, 'layerDirs' | 'visible' | 'kinds'> {
+  /** At least one; the first answers on the bare host. */
+  readonly functions: readonly FunctionRequest[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly host?: string;
+  /** Default 9000; 0 takes any free one. */
+  readonly port?: number;
+  readonly memoryMb?: number;
+  readonly timeoutSeconds?: number;
+  /** Environments of a function at most. Default 10. */
+  readonly concurrency?: number;
+  readonly idleSeconds?: number;
+  readonly aliases?: readonly string[];
+  readonly retryDelaysMs?: readonly number[];
+  readonly destinations?: string;
+  /** Function URLs stream (InvokeMode RESPONSE_STREAM). */
+  readonly stream?: boolean;
+  readonly runtimeVersion?: string;
+}
+
+export interface Serving {
+  readonly url: string;
+  readonly functions: Functions;
+  readonly journal: Journal;
+  /** Ends everything: no further requests, SIGTERM to the environments, SIGKILL after Lambda's grace. */
+  close(): Promise<void>;
+}
+
+const defaults = {
+  host: '127.0.0.1',
+  port: 9000,
+  memoryMb: 128,
+  timeoutSeconds: 3,
+  concurrency: 10,
+  idleSeconds: 600,
+  region: 'us-east-1',
+  /** AWS's example account: there is no real one here. */
+  accountId: '123456789012',
+} as const;
+
+/**
+ * Starts a local Lambda. Of each function one environment is initialised before this returns, so that what is wrong with
+ * a handler is said at once.
+ * @throws PORT_TAKEN, USAGE, CODE_NOT_FOUND, ARTIFACT_NOT_FOUND, SANDBOX_UNAVAILABLE, what functionFailure() makes of a
+ *   failed init (HANDLER_NOT_FOUND, FUNCTION_IMPORT_ERROR, ...), CANCELLED
+ */
+export async function serve(request: ServeRequest, context: Context): Promise<Serving> {
+  const journal = new Journal();
+  const stop = new AbortController();
+  // Ctrl-C would kill environments at once; here they shall be asked first.
+  const inner: Context = { ...context, signal: stop.signal };
+  const onTrouble = (message: string): void => context.report({ type: 'warn', message });
+  const functions = makeFunctions(request, journal, onTrouble, inner);
+  let listening: Listening | undefined;
+  const close = async (): Promise<void> => {
+    await listening?.close();
+    const left = await Promise.all([...functions.values()].map((fn) => fn.close()));
+    const given = left.reduce((sum, count) => sum + count, 0);
+    if (given > 0) onTrouble(`${given} asynchronous event${given > 1 ? 's were' : ' was'} given up.`);
+    stop.abort();
+  };
+  const cancelled = new Promise<never>((_, reject) => {
+    context.signal.addEventListener('abort', () => reject(new MakeRuntimeError('CANCELLED', 'Stopped.')));
+  });
+  cancelled.catch(() => {});
+  try {
+    listening = await listen({
+      host: request.host ?? defaults.host,
+      port: request.port ?? defaults.port,
+      functions,
+      functionUrl: async (_, response) => void response.writeHead(404).end(),
+      page: async (_, response) => void response.writeHead(404).end(),
+      onTrouble,
+    });
+    for (const fn of functions.values()) {
+      const failure = await Promise.race([fn.prepare(), cancelled]);
+      if (failure !== undefined) throw functionFailure(failure)!;
+    }
+    const { host, port } = listening;
+    return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`, functions, journal, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function makeFunctions(
+  request: ServeRequest,
+  journal: Journal,
+  onTrouble: (message: string) => void,
+  context: Context,
+): Functions {
+  const { layerDirs, visible, kinds, runtimeVersion } = request;
+  const all = new Map<string, LocalFunction>();
+  for (const { name, codeDir, handler } of request.functions) {
+    checkName(name, all);
+    const settings: FunctionSettings = {
+      handler,
+      functionName: name,
+      memoryMb: request.memoryMb ?? defaults.memoryMb,
+      timeoutSeconds: request.timeoutSeconds ?? defaults.timeoutSeconds,
+      region: request.env['AWS_REGION'] ?? defaults.region,
+      accountId: defaults.accountId,
+      functionVersion: '$LATEST',
+      env: request.env,
+    };
+    const make =
+      (codeDir: string): MakeEnvironment =>
+      (onLog) =>
+        ExecutionEnvironment.create(
+          {
+            layerDirs,
+            codeDir,
+            settings,
+            onLog,
+            ...(visible === undefined ? {} : { visible }),
+            ...(kinds === undefined ? {} : { kinds }),
+            ...(runtimeVersion === undefined ? {} : { runtimeVersion }),
+          },
+          context,
+        );
+    const fn = new LocalFunction({
+      settings,
+      codeDir,
+      aliases: request.aliases ?? [],
+      concurrency: request.concurrency ?? defaults.concurrency,
+      managed: false,
+      idleMs: (request.idleSeconds ?? defaults.idleSeconds) * 1000,
+      retryDelaysMs: request.retryDelaysMs ?? defaultRetryDelaysMs,
+      destinations: request.destinations,
+      make,
+      journal,
+      onTrouble,
+    });
+    all.set(name, fn);
+  }
+  return Object.assign(all, { streams: request.stream ?? false });
+}
+
+function checkName(name: string, all: ReadonlyMap<string, unknown>): void {
+  if (!/^[a-zA-Z0-9-_]{1,64}$/.test(name))
+    throw new MakeRuntimeError('USAGE', `${JSON.stringify(name)} is not a name Lambda accepts for a function.`, {
+      remedy: 'Use 1 to 64 letters, digits, hyphens and underscores.',
+    });
+  if (all.has(name))
+    throw new MakeRuntimeError('USAGE', `Two functions are called ${name}.`, {
+      remedy: 'Give each --function a NAME of its own.',
+    });
+}
