@@ -14,6 +14,8 @@ const { metafile } = await build({
   platform: 'node',
   target: 'node20',
   legalComments: 'none', // THIRD_PARTY_LICENSES.txt has the whole texts.
+  // The AWS SDK as ES modules: half of it is never called, and only then left out. No other package has both.
+  mainFields: ['module', 'main'],
   // tuf-js gets a fetcher of ours (build/source/sigstore-root.ts); its own would bring 30 packages that never run.
   alias: { 'make-fetch-happen': './build/no-fetch.mjs' },
   metafile: true,

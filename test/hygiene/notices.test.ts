@@ -17,7 +17,8 @@ test('every bundled npm package', async () => {
     splitting: true,
     format: 'esm',
     platform: 'node',
-    alias: { 'make-fetch-happen': './build/no-fetch.mjs' }, // as in build/bundle.mjs
+    mainFields: ['module', 'main'], // as in build/bundle.mjs
+    alias: { 'make-fetch-happen': './build/no-fetch.mjs' },
     metafile: true,
     write: false,
   });
