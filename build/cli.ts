@@ -9,6 +9,7 @@ import { describeFailure } from './cli/failure.ts';
 import { exitStatus } from './lib/errors.ts';
 import { architectures, flavors, libraryOrigins, profiles, prunePresets } from './recipe/model.ts';
 import { imageFormats } from './registry/formats.ts';
+import { fronts } from './serve/http-event.ts';
 
 const abort = new AbortController();
 let edge: Edge | undefined;
@@ -228,6 +229,9 @@ program
   .option('--concurrency <n>', 'execution environments of a function at most; more are throttled', wholeNumber, 10)
   .option('--idle <seconds>', 'how long an idle environment is kept', positiveNumber, 600)
   .option('--alias <name>', 'a qualifier that callers may use, repeatable', collect, [])
+  .addOption(
+    new Option('--front <front>', 'what stands in front of the functions on /').choices(fronts).default('function-url'),
+  )
   .option('--stream', 'function URLs stream (InvokeMode RESPONSE_STREAM)')
   .option('--retry-delays <seconds,...>', 'waits before further attempts of asynchronous events (default: 60,120)')
   .option('--destinations <dir>', 'keep a record of every asynchronous event that succeeded or failed for good')

@@ -7,6 +7,7 @@ import { MakeRuntimeError } from '../lib/errors.ts';
 import { unpackLayer } from '../package/unpack.ts';
 import { buildRuntime, resolvePlan } from '../pipeline.ts';
 import { readEnvFile } from '../serve/env-file.ts';
+import type { Front } from '../serve/http-event.ts';
 import type { Entry } from '../serve/journal.ts';
 import { type FunctionRequest, serve as serveFunctions } from '../serve/serve.ts';
 import type { Edge } from './edge.ts';
@@ -29,6 +30,7 @@ export interface ServeOptions {
   readonly idle: number;
   readonly alias: readonly string[];
   readonly stream?: boolean;
+  readonly front: Front;
   readonly retryDelays?: string;
   readonly destinations?: string;
 }
@@ -61,6 +63,7 @@ export async function serve(options: ServeOptions, edge: Edge): Promise<void> {
       idleSeconds: options.idle,
       aliases: options.alias,
       stream: options.stream ?? false,
+      front: options.front,
       ...(retryDelaysMs === undefined ? {} : { retryDelaysMs }),
       ...(options.destinations === undefined ? {} : { destinations: resolve(options.destinations) }),
     },

@@ -9,6 +9,8 @@ import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { defaultRetryDelaysMs } from './asynchronous.ts';
 import { LocalFunction } from './function.ts';
+import { answerUrl } from './function-url.ts';
+import type { Front } from './http-event.ts';
 import { Journal } from './journal.ts';
 import type { Functions } from './names.ts';
 import type { MakeEnvironment } from './pool.ts';
@@ -39,6 +41,8 @@ export interface ServeRequest extends Pick<SandboxOptions, 'layerDirs' | 'visibl
   readonly destinations?: string;
   /** Function URLs stream (InvokeMode RESPONSE_STREAM). */
   readonly stream?: boolean;
+  /** What stands in front of the functions on `/`. */
+  readonly front?: Front;
   readonly runtimeVersion?: string;
 }
 
@@ -92,7 +96,7 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
       host: request.host ?? defaults.host,
       port: request.port ?? defaults.port,
       functions,
-      functionUrl: async (_, response) => void response.writeHead(404).end(),
+      functionUrl: (asked, response) => answerUrl(asked, response, functions, request.front ?? 'function-url'),
       page: async (_, response) => void response.writeHead(404).end(),
       onTrouble,
     });
