@@ -232,6 +232,7 @@ program
   .addOption(
     new Option('--front <front>', 'what stands in front of the functions on /').choices(fronts).default('function-url'),
   )
+  .option('--watch', 'what is saved in --code is served by the next invocation')
   .option('--stream', 'function URLs stream (InvokeMode RESPONSE_STREAM)')
   .option('--retry-delays <seconds,...>', 'waits before further attempts of asynchronous events (default: 60,120)')
   .option('--destinations <dir>', 'keep a record of every asynchronous event that succeeded or failed for good')

@@ -31,6 +31,7 @@ export interface ServeOptions {
   readonly alias: readonly string[];
   readonly stream?: boolean;
   readonly front: Front;
+  readonly watch?: boolean;
   readonly retryDelays?: string;
   readonly destinations?: string;
 }
@@ -64,6 +65,7 @@ export async function serve(options: ServeOptions, edge: Edge): Promise<void> {
       aliases: options.alias,
       stream: options.stream ?? false,
       front: options.front,
+      watch: options.watch ?? false,
       ...(retryDelaysMs === undefined ? {} : { retryDelaysMs }),
       ...(options.destinations === undefined ? {} : { destinations: resolve(options.destinations) }),
     },

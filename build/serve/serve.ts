@@ -15,6 +15,7 @@ import { Journal } from './journal.ts';
 import type { Functions } from './names.ts';
 import type { MakeEnvironment } from './pool.ts';
 import { type Listening, listen } from './server.ts';
+import { CodeWatcher } from './watch.ts';
 
 /** A function as a person names it. */
 export interface FunctionRequest {
@@ -41,6 +42,8 @@ export interface ServeRequest extends Pick<SandboxOptions, 'layerDirs' | 'visibl
   readonly destinations?: string;
   /** Function URLs stream (InvokeMode RESPONSE_STREAM). */
   readonly stream?: boolean;
+  /** What is saved in a function's folder is served by the next invocation. */
+  readonly watch?: boolean;
   /** What stands in front of the functions on `/`. */
   readonly front?: Front;
   readonly runtimeVersion?: string;
@@ -78,12 +81,14 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
   // Ctrl-C would kill environments at once; here they shall be asked first.
   const inner: Context = { ...context, signal: stop.signal };
   const onTrouble = (message: string): void => context.report({ type: 'warn', message });
-  const functions = makeFunctions(request, journal, onTrouble, inner);
   let listening: Listening | undefined;
+  const watchers: CodeWatcher[] = [];
+  const functions = Object.assign(new Map<string, LocalFunction>(), { streams: request.stream ?? false });
   const close = async (): Promise<void> => {
     await listening?.close();
     const left = await Promise.all([...functions.values()].map((fn) => fn.close()));
     const given = left.reduce((sum, count) => sum + count, 0);
+    await Promise.all(watchers.map((watcher) => watcher.close()));
     if (given > 0) onTrouble(`${given} asynchronous event${given > 1 ? 's were' : ' was'} given up.`);
     stop.abort();
   };
@@ -92,6 +97,7 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
   });
   cancelled.catch(() => {});
   try {
+    for (const one of request.functions) await add(one, request, { functions, watchers, journal, onTrouble }, inner);
     listening = await listen({
       host: request.host ?? defaults.host,
       port: request.port ?? defaults.port,
@@ -102,7 +108,8 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
     });
     for (const fn of functions.values()) {
       const failure = await Promise.race([fn.prepare(), cancelled]);
-      if (failure !== undefined) throw functionFailure(failure)!;
+      // Who watches is about to correct it; the journal has the failure.
+      if (failure !== undefined && !request.watch) throw functionFailure(failure)!;
     }
     const { host, port } = listening;
     return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`, functions, journal, close };
@@ -112,57 +119,76 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
   }
 }
 
-function makeFunctions(
+interface Parts {
+  readonly functions: Map<string, LocalFunction>;
+  readonly watchers: CodeWatcher[];
+  readonly journal: Journal;
+  readonly onTrouble: (message: string) => void;
+}
+
+/** Makes one function, and where that is wanted the watcher of its code. */
+async function add(
+  { name, codeDir, handler }: FunctionRequest,
   request: ServeRequest,
-  journal: Journal,
-  onTrouble: (message: string) => void,
+  { functions, watchers, journal, onTrouble }: Parts,
   context: Context,
-): Functions {
+): Promise<void> {
   const { layerDirs, visible, kinds, runtimeVersion } = request;
-  const all = new Map<string, LocalFunction>();
-  for (const { name, codeDir, handler } of request.functions) {
-    checkName(name, all);
-    const settings: FunctionSettings = {
-      handler,
-      functionName: name,
-      memoryMb: request.memoryMb ?? defaults.memoryMb,
-      timeoutSeconds: request.timeoutSeconds ?? defaults.timeoutSeconds,
-      region: request.env['AWS_REGION'] ?? defaults.region,
-      accountId: defaults.accountId,
-      functionVersion: '$LATEST',
-      env: request.env,
-    };
-    const make =
-      (codeDir: string): MakeEnvironment =>
-      (onLog) =>
-        ExecutionEnvironment.create(
-          {
-            layerDirs,
-            codeDir,
-            settings,
-            onLog,
-            ...(visible === undefined ? {} : { visible }),
-            ...(kinds === undefined ? {} : { kinds }),
-            ...(runtimeVersion === undefined ? {} : { runtimeVersion }),
+  checkName(name, functions);
+  const settings: FunctionSettings = {
+    handler,
+    functionName: name,
+    memoryMb: request.memoryMb ?? defaults.memoryMb,
+    timeoutSeconds: request.timeoutSeconds ?? defaults.timeoutSeconds,
+    region: request.env['AWS_REGION'] ?? defaults.region,
+    accountId: defaults.accountId,
+    functionVersion: '$LATEST',
+    env: request.env,
+  };
+  const make =
+    (codeDir: string): MakeEnvironment =>
+    (onLog) =>
+      ExecutionEnvironment.create(
+        {
+          layerDirs,
+          codeDir,
+          settings,
+          onLog,
+          ...(visible === undefined ? {} : { visible }),
+          ...(kinds === undefined ? {} : { kinds }),
+          ...(runtimeVersion === undefined ? {} : { runtimeVersion }),
+        },
+        context,
+      );
+  const watcher = request.watch
+    ? await CodeWatcher.start(
+        {
+          folder: codeDir,
+          deploy: (copy, changed, tookMs) => {
+            fn.deploy(copy, changed, tookMs);
+            // Ahead of the next invocation, and so that what is wrong is said when it is saved.
+            fn.prepare().catch((error: Error) => onTrouble(error.message));
           },
-          context,
-        );
-    const fn = new LocalFunction({
-      settings,
-      codeDir,
-      aliases: request.aliases ?? [],
-      concurrency: request.concurrency ?? defaults.concurrency,
-      managed: false,
-      idleMs: (request.idleSeconds ?? defaults.idleSeconds) * 1000,
-      retryDelaysMs: request.retryDelaysMs ?? defaultRetryDelaysMs,
-      destinations: request.destinations,
-      make,
-      journal,
-      onTrouble,
-    });
-    all.set(name, fn);
-  }
-  return Object.assign(all, { streams: request.stream ?? false });
+        },
+        context,
+      )
+    : undefined;
+  if (watcher !== undefined) watchers.push(watcher);
+  const fn: LocalFunction = new LocalFunction({
+    settings,
+    codeDir: watcher?.copy ?? codeDir,
+    aliases: request.aliases ?? [],
+    concurrency: request.concurrency ?? defaults.concurrency,
+    managed: false,
+    idleMs: (request.idleSeconds ?? defaults.idleSeconds) * 1000,
+    retryDelaysMs: request.retryDelaysMs ?? defaultRetryDelaysMs,
+    destinations: request.destinations,
+    make,
+    journal,
+    onTrouble,
+  });
+  functions.set(name, fn);
+  if (watcher !== undefined) fn.watch(() => watcher.fresh());
 }
 
 function checkName(name: string, all: ReadonlyMap<string, unknown>): void {

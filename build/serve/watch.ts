@@ -1,0 +1,158 @@
+// Watches a folder of code and deploys what is saved there. The kernel's notices only say when to look; what changed is
+// read from the folder itself. Where notices cannot be had (their number is limited, some file systems have none), the
+// folder is looked at several times a second. Knows nothing of functions.
+import { type FSWatcher, watch } from 'node:fs';
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import type { Context } from '../lib/context.ts';
+import { MakeRuntimeError } from '../lib/errors.ts';
+import { changes, copyFolder, type Listing, listFolder } from './snapshot.ts';
+
+export interface WatchOptions {
+  readonly folder: string;
+  /** Told of every new copy; what was changed, and how long it took from the notice. */
+  readonly deploy: (copy: string, changed: readonly string[], tookMs: number) => void;
+  /** Whether notices are to be used; false is for tests of the other way. */
+  readonly notices?: boolean;
+}
+
+/** Editors write in several steps: this long without news means that they are done. */
+const quietMs = 15;
+const longestMs = 150;
+const lookEveryMs = 300;
+
+export class CodeWatcher {
+  /** The first copy. */
+  readonly copy: string;
+  readonly #options: WatchOptions;
+  readonly #context: Context;
+  readonly #scratch: string;
+  readonly #watchers = new Map<string, FSWatcher>();
+  #listing: Listing;
+  #latest: string;
+  #copies = 1;
+  #lastNotice = 0;
+  #work: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  private constructor(options: WatchOptions, context: Context, scratch: string, copy: string, listing: Listing) {
+    this.#options = options;
+    this.#context = context;
+    this.#scratch = scratch;
+    this.copy = copy;
+    this.#latest = copy;
+    this.#listing = listing;
+    if (options.notices === false) this.#look();
+    else this.#follow();
+  }
+
+  /** Copies the folder and begins to watch it. Throws CODE_NOT_FOUND. Call `close()` when nothing uses the copies any more. */
+  static async start(options: WatchOptions, context: Context): Promise<CodeWatcher> {
+    const found = await stat(options.folder).catch(() => undefined);
+    if (!found?.isDirectory())
+      throw new MakeRuntimeError('CODE_NOT_FOUND', `There is no folder ${options.folder} with the function's code.`, {
+        remedy: 'Point --code at the folder that holds the handler module.',
+      });
+    // Named as sandboxes are, so that what a killed run leaves is swept up with theirs (sandbox.ts).
+    const parent = join(context.cacheDir, 'lambda');
+    await mkdir(parent, { recursive: true });
+    const scratch = await mkdtemp(join(parent, `sandbox-${process.pid}-code-`));
+    const listing = await listFolder(options.folder);
+    const copy = join(scratch, '1');
+    await copyFolder(options.folder, listing, copy);
+    return new CodeWatcher(options, context, scratch, copy, listing);
+  }
+
+  /** Waits until everything that was saved before this call is deployed. */
+  async fresh(): Promise<void> {
+    if (this.#timer !== undefined) this.#noticed();
+    // A notice of a save that preceded the caller's request is read in the same turn of the event loop, or before.
+    else await turn();
+    while (this.#work !== undefined) await this.#work;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    for (const watcher of this.#watchers.values()) watcher.close();
+    await this.#work;
+    await rm(this.#scratch, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  #noticed(): void {
+    this.#lastNotice = performance.now();
+    if (this.#closed || this.#work !== undefined) return;
+    const update = this.#update(this.#lastNotice).catch((error: Error) => {
+      this.#context.report({ type: 'warn', message: `The change could not be deployed: ${error.message}` });
+    });
+    this.#work = update.finally(() => {
+      this.#work = undefined;
+    });
+  }
+
+  async #update(begun: number): Promise<void> {
+    let seen: number;
+    do {
+      if (this.#timer === undefined) await this.#settled(begun);
+      seen = this.#lastNotice;
+      const listing = await listFolder(this.#options.folder);
+      const changed = changes(this.#listing, listing);
+      if (changed.length === 0) continue;
+      this.#copies += 1;
+      const copy = join(this.#scratch, String(this.#copies));
+      await copyFolder(this.#options.folder, listing, copy, { folder: this.#latest, listing: this.#listing });
+      this.#listing = listing;
+      this.#latest = copy;
+      if (this.#timer === undefined) this.#follow();
+      if (!this.#closed) this.#options.deploy(copy, changed, performance.now() - begun);
+      // What was saved while this was copied is next.
+    } while (this.#lastNotice !== seen && !this.#closed);
+  }
+
+  async #settled(begun: number): Promise<void> {
+    for (;;) {
+      const now = performance.now();
+      const wait = Math.min(this.#lastNotice + quietMs, begun + longestMs) - now;
+      if (wait <= 0) return;
+      await sleep(wait);
+    }
+  }
+
+  /** One watcher a folder: the recursive mode of Node 20 on Linux lists everything again for every new folder. */
+  #follow(): void {
+    const folders = ['', ...[...this.#listing].filter(([, { kind }]) => kind === 'folder').map(([path]) => path)];
+    const wanted = new Set(folders.filter((path) => !`/${path}/`.includes('/__pycache__/')));
+    for (const [path, watcher] of this.#watchers)
+      if (!wanted.has(path)) {
+        watcher.close();
+        this.#watchers.delete(path);
+      }
+    try {
+      for (const path of wanted) {
+        if (this.#watchers.has(path)) continue;
+        const watcher = watch(join(this.#options.folder, path), () => this.#noticed());
+        watcher.on('error', () => this.#noticed());
+        this.#watchers.set(path, watcher);
+      }
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // A folder that has gone again meanwhile is the next notice's affair.
+      if (code === 'ENOENT') return;
+      for (const watcher of this.#watchers.values()) watcher.close();
+      this.#watchers.clear();
+      this.#context.report({
+        type: 'warn',
+        message: `Changes in ${this.#options.folder} are looked for several times a second: the system has no more notices to give (${code}).`,
+        remedy: 'Raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl.',
+      });
+      this.#look();
+    }
+  }
+
+  #look(): void {
+    this.#timer = setInterval(() => this.#noticed(), lookEveryMs);
+    this.#timer.unref();
+  }
+}
