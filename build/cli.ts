@@ -227,6 +227,11 @@ program
   .option('--memory <mb>', 'as in the function configuration', positiveNumber, 128)
   .option('--timeout <seconds>', 'as in the function configuration', positiveNumber, 3)
   .option('--concurrency <n>', 'execution environments of a function at most; more are throttled', wholeNumber, 10)
+  .option(
+    '--managed-instances <n>',
+    'one Managed Instances environment with so many invocations at a time, instead of --concurrency',
+    wholeNumber,
+  )
   .option('--idle <seconds>', 'how long an idle environment is kept', positiveNumber, 600)
   .option('--alias <name>', 'a qualifier that callers may use, repeatable', collect, [])
   .addOption(

@@ -27,6 +27,7 @@ export interface ServeOptions {
   readonly timeout: number;
   readonly memory: number;
   readonly concurrency: number;
+  readonly managedInstances?: number;
   readonly idle: number;
   readonly alias: readonly string[];
   readonly stream?: boolean;
@@ -62,6 +63,7 @@ export async function serve(options: ServeOptions, edge: Edge): Promise<void> {
       timeoutSeconds: options.timeout,
       concurrency: options.concurrency,
       idleSeconds: options.idle,
+      ...(options.managedInstances === undefined ? {} : { managed: options.managedInstances }),
       aliases: options.alias,
       stream: options.stream ?? false,
       front: options.front,

@@ -6,8 +6,9 @@ import type { AddressInfo, Socket } from 'node:net';
 import { brokenRequest } from './runtime-http.ts';
 import { RuntimeSession } from './runtime-session.ts';
 
+export type { OfferOptions, Outcome } from './runtime-answer.ts';
 export type { Invocation, ReportedError } from './runtime-message.ts';
-export type { OfferOptions, Outcome, RuntimeSession } from './runtime-session.ts';
+export type { RuntimeSession } from './runtime-session.ts';
 
 /** What answers the requests of one runtime process. */
 interface Session {

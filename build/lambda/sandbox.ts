@@ -38,6 +38,8 @@ export interface SandboxOptions {
   readonly visible?: readonly string[];
   /** Kinds to try, best first. */
   readonly kinds?: readonly SandboxKind[];
+  /** A kind that has worked in this process before, so that it need not be tried out again. */
+  readonly proven?: SandboxKind | undefined;
   /** Drop from root to Lambda's user (default: when we are root) or use a user namespace. */
   readonly asRoot?: boolean;
   /** The bubblewrap program. */
@@ -80,6 +82,8 @@ export class Sandbox {
   readonly #wrap: (joinFile: string | undefined) => Wrapper;
   readonly #context: Context;
   readonly #live = new Set<Started>();
+  /** Made ahead, while the sandbox is prepared: it takes another program. */
+  #nextPipe: Promise<string> | undefined;
   readonly #cancel = (): void => {
     for (const started of this.#live) started.killNow();
   };
@@ -127,6 +131,8 @@ export class Sandbox {
     const layerDir = await oneLayer(options.layerDirs, scratch);
     const codeDir = options.codeDir === undefined ? await emptyFolder(scratch) : resolve(options.codeDir);
     const reasons: string[] = [];
+    const pipe = options.proven === undefined ? undefined : makePipe(scratch);
+    pipe?.catch(() => {});
     for (const kind of options.kinds ?? allKinds) {
       throwIfCancelled(context.signal);
       if (kind === 'mapped') {
@@ -145,7 +151,8 @@ export class Sandbox {
             ? namespaceWrapper(fstab, root.skeleton, joinFile, asRoot)
             : bubblewrapWrapper(options.bubblewrap ?? 'bwrap', root);
         const sandbox = new Sandbox(kind, { codeDir, layerDir }, scratch, wrap, context);
-        const complaint = await sandbox.#probe();
+        sandbox.#nextPipe = pipe;
+        const complaint = options.proven === kind ? undefined : await sandbox.#probe();
         if (complaint === undefined) return sandbox;
         sandbox.#detach();
         reasons.push(`${kind}: ${complaint}`);
@@ -248,9 +255,8 @@ export class Sandbox {
    * fails on a socket.
    */
   async #outputPipe(): Promise<{ read: Socket; write: number }> {
-    const path = join(await mkdtemp(join(this.#scratch, 'output-')), 'pipe');
-    await execa('mkfifo', [path]);
-    await chmod(path, 0o666);
+    const path = await (this.#nextPipe ?? makePipe(this.#scratch));
+    this.#nextPipe = undefined;
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const write = openSync(path, constants.O_WRONLY);
     return { read: new Socket({ fd, readable: true, writable: false }), write };
@@ -276,6 +282,13 @@ export class Sandbox {
     program.end(lastProgram(argv, env, { mergeOutput }));
     return child;
   }
+}
+
+async function makePipe(scratch: string): Promise<string> {
+  const path = join(await mkdtemp(join(scratch, 'output-')), 'pipe');
+  await execa('mkfifo', [path]);
+  await chmod(path, 0o666);
+  return path;
 }
 
 /** The best kind that works on this machine, and why the better ones do not (empty for the first). */

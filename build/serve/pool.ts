@@ -42,6 +42,8 @@ interface Slot {
   idle: NodeJS.Timeout | undefined;
 }
 
+const retireMs = 300;
+
 export class EnvironmentPool {
   readonly #options: PoolOptions;
   #make: MakeEnvironment;
@@ -123,7 +125,8 @@ export class EnvironmentPool {
     journal.write({ type: 'environment-starting', ...known, at: startedAt });
     const made = this.#make((line) => {
       const { requestId } = slot;
-      journal.write({ type: 'log', ...known, ...(requestId === undefined ? {} : { requestId }), ...line });
+      const id = requestId ?? requestIdIn(line.text);
+      journal.write({ type: 'log', ...known, ...(id === undefined ? {} : { requestId: id }), ...line });
     });
     const slot: Slot = {
       id,
@@ -175,7 +178,9 @@ export class EnvironmentPool {
 
   #retire(slot: Slot, why: string): void {
     slot.retired = true;
-    if (slot.active === 0) this.#end(slot, why);
+    clearTimeout(slot.idle);
+    // Not now: the machine is busy with starting the new one, for which somebody may be waiting.
+    if (slot.active === 0) slot.idle = setTimeout(() => this.#end(slot, why), retireMs);
   }
 
   #end(slot: Slot, why: string): void {
@@ -195,6 +200,11 @@ export class EnvironmentPool {
       .finally(() => this.#ending.delete(gone));
     this.#ending.add(gone);
   }
+}
+
+/** Where several invocations share an environment, each line is JSON and says whose it is. */
+function requestIdIn(text: string): string | undefined {
+  return /^\{.*"requestId": ?"([^"]+)"/.exec(text)?.[1];
 }
 
 function messageOf({ errorType, errorMessage }: InitFailure): string {

@@ -4,7 +4,8 @@
 import { ExecutionEnvironment } from '../lambda/environment.ts';
 import { functionFailure } from '../lambda/failure.ts';
 import type { FunctionSettings } from '../lambda/function-env.ts';
-import type { SandboxOptions } from '../lambda/sandbox.ts';
+import { ManagedEnvironment } from '../lambda/managed-environment.ts';
+import type { SandboxKind, SandboxOptions } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { defaultRetryDelaysMs } from './asynchronous.ts';
@@ -36,6 +37,8 @@ export interface ServeRequest extends Pick<SandboxOptions, 'layerDirs' | 'visibl
   readonly timeoutSeconds?: number;
   /** Environments of a function at most. Default 10. */
   readonly concurrency?: number;
+  /** One Managed Instances environment with so many invocations at a time, instead of environments with one each. */
+  readonly managed?: number;
   readonly idleSeconds?: number;
   readonly aliases?: readonly string[];
   readonly retryDelaysMs?: readonly number[];
@@ -133,7 +136,7 @@ async function add(
   { functions, watchers, journal, onTrouble }: Parts,
   context: Context,
 ): Promise<void> {
-  const { layerDirs, visible, kinds, runtimeVersion } = request;
+  const { layerDirs, visible, kinds, runtimeVersion, managed } = request;
   checkName(name, functions);
   const settings: FunctionSettings = {
     handler,
@@ -145,21 +148,27 @@ async function add(
     functionVersion: '$LATEST',
     env: request.env,
   };
+  let proven: SandboxKind | undefined;
   const make =
     (codeDir: string): MakeEnvironment =>
-    (onLog) =>
-      ExecutionEnvironment.create(
-        {
-          layerDirs,
-          codeDir,
-          settings,
-          onLog,
-          ...(visible === undefined ? {} : { visible }),
-          ...(kinds === undefined ? {} : { kinds }),
-          ...(runtimeVersion === undefined ? {} : { runtimeVersion }),
-        },
-        context,
-      );
+    async (onLog) => {
+      const options = {
+        layerDirs,
+        codeDir,
+        settings,
+        onLog,
+        proven,
+        ...(visible === undefined ? {} : { visible }),
+        ...(kinds === undefined ? {} : { kinds }),
+        ...(runtimeVersion === undefined ? {} : { runtimeVersion }),
+      };
+      const made =
+        managed === undefined
+          ? await ExecutionEnvironment.create(options, context)
+          : await ManagedEnvironment.create({ ...options, maxConcurrency: managed }, context);
+      proven = made.sandbox.kind;
+      return made;
+    };
   const watcher = request.watch
     ? await CodeWatcher.start(
         {
@@ -178,8 +187,8 @@ async function add(
     settings,
     codeDir: watcher?.copy ?? codeDir,
     aliases: request.aliases ?? [],
-    concurrency: request.concurrency ?? defaults.concurrency,
-    managed: false,
+    concurrency: managed ?? request.concurrency ?? defaults.concurrency,
+    managed: managed !== undefined,
     idleMs: (request.idleSeconds ?? defaults.idleSeconds) * 1000,
     retryDelaysMs: request.retryDelaysMs ?? defaultRetryDelaysMs,
     destinations: request.destinations,
