@@ -2,6 +2,7 @@
 // true here; what has no counterpart (roles, S3) is left out or says so.
 import { logFormatOf } from '../lambda/platform-records.ts';
 import type { LocalFunction } from './function.ts';
+import type { Functions } from './names.ts';
 
 export async function configurationOf(fn: LocalFunction, qualifier: string | undefined): Promise<unknown> {
   const { settings } = fn;
@@ -42,4 +43,11 @@ export async function functionOf(fn: LocalFunction, qualifier: string | undefine
     Code: { RepositoryType: 'local' },
     ...(fn.managed ? {} : { Concurrency: { ReservedConcurrentExecutions: fn.concurrency } }),
   };
+}
+
+/** The first function has the bare host, the others a name in front of it (function-url.ts). */
+export function functionUrlOf(fn: LocalFunction, all: Functions, port: number | undefined): string {
+  const [first] = all.keys();
+  const name = fn.name.toLowerCase().replaceAll('_', '-');
+  return `http://${fn.name === first ? '' : `${name}.`}localhost:${port}/`;
 }

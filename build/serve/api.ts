@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { findJsonError } from '../lambda/json-error.ts';
-import { configurationOf, functionOf } from './api-configuration.ts';
+import { configurationOf, functionOf, functionUrlOf } from './api-configuration.ts';
 import { streamTo } from './api-stream.ts';
 import { type Fault, faults, isFault } from './fault.ts';
 import type { CallOptions, LocalFunction } from './function.ts';
@@ -197,10 +197,8 @@ async function list(url: URL, response: ServerResponse, requestId: string, all: 
 }
 
 function urlConfigOf(fn: LocalFunction, request: IncomingMessage, all: Functions): unknown {
-  const port = request.socket.localPort;
-  const [first] = all.keys();
   return {
-    FunctionUrl: `http://${fn.name === first ? '' : `${fn.name.toLowerCase()}.`}localhost:${port}/`,
+    FunctionUrl: functionUrlOf(fn, all, request.socket.localPort),
     FunctionArn: fn.arn,
     AuthType: 'NONE',
     CreationTime: fn.lastModified.toISOString(),

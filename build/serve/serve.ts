@@ -14,6 +14,7 @@ import { answerUrl } from './function-url.ts';
 import type { Front } from './http-event.ts';
 import { Journal } from './journal.ts';
 import type { Functions } from './names.ts';
+import { answerPage } from './page-server.ts';
 import type { MakeEnvironment } from './pool.ts';
 import { type Listening, listen } from './server.ts';
 import { CodeWatcher } from './watch.ts';
@@ -106,7 +107,7 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
       port: request.port ?? defaults.port,
       functions,
       functionUrl: (asked, response) => answerUrl(asked, response, functions, request.front ?? 'function-url'),
-      page: async (_, response) => void response.writeHead(404).end(),
+      page: (asked, response) => answerPage(asked, response, { functions, journal, packageDir: context.packageDir }),
       onTrouble,
     });
     for (const fn of functions.values()) {
