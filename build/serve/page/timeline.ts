@@ -22,7 +22,7 @@ const labelWidth = 92;
 export class Timeline {
   readonly #target: HTMLElement;
   readonly #rows = new Map<string, Row>();
-  seconds = 120;
+  seconds = 30;
 
   constructor(target: HTMLElement) {
     this.#target = target;
