@@ -238,6 +238,13 @@ program
     new Option('--front <front>', 'what stands in front of the functions on /').choices(fronts).default('function-url'),
   )
   .option('--watch', 'what is saved in --code is served by the next invocation')
+  .option(
+    '--debug [port]',
+    'wait for a debugger (debugpy) on a port, 5678 by default, before the handler is imported',
+    portNumber,
+  )
+  .option('--debugpy <dir>', 'with --debug: the folder that holds debugpy, where neither function nor layer has it')
+  .option('--fetch-debugpy', 'with --debug: get debugpy from PyPI where it is missing')
   .option('--stream', 'function URLs stream (InvokeMode RESPONSE_STREAM)')
   .option('--retry-delays <seconds,...>', 'waits before further attempts of asynchronous events (default: 60,120)')
   .option('--destinations <dir>', 'keep a record of every asynchronous event that succeeded or failed for good')

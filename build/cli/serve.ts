@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { unpackLayer } from '../package/unpack.ts';
 import { buildRuntime, resolvePlan } from '../pipeline.ts';
+import type { DebugRequest } from '../serve/debug.ts';
 import { readEnvFile } from '../serve/env-file.ts';
 import type { Front } from '../serve/http-event.ts';
 import type { Entry } from '../serve/journal.ts';
@@ -33,6 +34,9 @@ export interface ServeOptions {
   readonly stream?: boolean;
   readonly front: Front;
   readonly watch?: boolean;
+  readonly debug?: number | true;
+  readonly debugpy?: string;
+  readonly fetchDebugpy?: boolean;
   readonly retryDelays?: string;
   readonly destinations?: string;
 }
@@ -68,6 +72,7 @@ export async function serve(options: ServeOptions, edge: Edge): Promise<void> {
       stream: options.stream ?? false,
       front: options.front,
       watch: options.watch ?? false,
+      ...(options.debug === undefined ? {} : { debug: readDebug(options.debug, options) }),
       ...(retryDelaysMs === undefined ? {} : { retryDelaysMs }),
       ...(options.destinations === undefined ? {} : { destinations: resolve(options.destinations) }),
     },
@@ -119,6 +124,15 @@ function readFunction(text: string): FunctionRequest {
       remedy: 'Write --function NAME=DIR:module.function, for example --function orders=./orders:app.handler.',
     });
   return { name, codeDir: resolve(codeDir), handler };
+}
+
+/** debugpy's own default port. */
+function readDebug(port: number | true, { debugpy, fetchDebugpy }: ServeOptions): DebugRequest {
+  return {
+    port: port === true ? 5678 : port,
+    fetch: fetchDebugpy ?? false,
+    ...(debugpy === undefined ? {} : { debugpy }),
+  };
 }
 
 function readSeconds(text: string): number {

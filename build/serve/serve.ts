@@ -9,6 +9,7 @@ import type { SandboxKind, SandboxOptions } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { defaultRetryDelaysMs } from './asynchronous.ts';
+import { type DebugLayer, type DebugRequest, debugLayer } from './debug.ts';
 import { LocalFunction } from './function.ts';
 import { answerUrl } from './function-url.ts';
 import type { Front } from './http-event.ts';
@@ -48,6 +49,8 @@ export interface ServeRequest extends Pick<SandboxOptions, 'layerDirs' | 'visibl
   readonly stream?: boolean;
   /** What is saved in a function's folder is served by the next invocation. */
   readonly watch?: boolean;
+  /** The function waits for a debugger before its handler is imported. */
+  readonly debug?: DebugRequest;
   /** What stands in front of the functions on `/`. */
   readonly front?: Front;
   readonly runtimeVersion?: string;
@@ -87,12 +90,14 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
   const onTrouble = (message: string): void => context.report({ type: 'warn', message });
   let listening: Listening | undefined;
   const watchers: CodeWatcher[] = [];
+  let debug: DebugLayer | undefined;
   const functions = Object.assign(new Map<string, LocalFunction>(), { streams: request.stream ?? false });
   const close = async (): Promise<void> => {
     await listening?.close();
     const left = await Promise.all([...functions.values()].map((fn) => fn.close()));
     const given = left.reduce((sum, count) => sum + count, 0);
     await Promise.all(watchers.map((watcher) => watcher.close()));
+    await debug?.remove();
     if (given > 0) onTrouble(`${given} asynchronous event${given > 1 ? 's were' : ' was'} given up.`);
     stop.abort();
   };
@@ -101,7 +106,10 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
   });
   cancelled.catch(() => {});
   try {
-    for (const one of request.functions) await add(one, request, { functions, watchers, journal, onTrouble }, inner);
+    debug = await withDebugger(request, context);
+    const asked =
+      debug === undefined ? request : { ...request, ...patient, layerDirs: [...request.layerDirs, debug.folder] };
+    for (const one of request.functions) await add(one, asked, { functions, watchers, journal, onTrouble }, inner);
     listening = await listen({
       host: request.host ?? defaults.host,
       port: request.port ?? defaults.port,
@@ -111,6 +119,11 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
       onTrouble,
     });
     for (const fn of functions.values()) {
+      if (debug !== undefined) {
+        // Not waited for: it waits for a person.
+        fn.prepare().catch((error: Error) => onTrouble(error.message));
+        continue;
+      }
       const failure = await Promise.race([fn.prepare(), cancelled]);
       // Who watches is about to correct it; the journal has the failure.
       if (failure !== undefined && !request.watch) throw functionFailure(failure)!;
@@ -123,6 +136,24 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
   }
 }
 
+/** Of a function that somebody steps through: one environment, and Lambda's longest timeout. */
+const patient = {
+  concurrency: 1,
+  timeoutSeconds: 900,
+  initTimeoutMs: 24 * 3600 * 1000,
+  idleSeconds: 24 * 3600,
+} as const;
+
+function withDebugger(request: ServeRequest, context: Context): Promise<DebugLayer> | undefined {
+  const [first, ...others] = request.functions;
+  if (request.debug === undefined || first === undefined) return undefined;
+  if (others.length > 0 || request.watch || request.managed !== undefined)
+    throw new MakeRuntimeError('USAGE', 'A debugger is for one function in one process.', {
+      remedy: 'Leave out --watch, --managed-instances and further functions while you debug.',
+    });
+  return debugLayer(request.debug, { layerDirs: request.layerDirs, codeDir: first.codeDir }, context);
+}
+
 interface Parts {
   readonly functions: Map<string, LocalFunction>;
   readonly watchers: CodeWatcher[];
@@ -133,11 +164,11 @@ interface Parts {
 /** Makes one function, and where that is wanted the watcher of its code. */
 async function add(
   { name, codeDir, handler }: FunctionRequest,
-  request: ServeRequest,
+  request: ServeRequest & { readonly initTimeoutMs?: number },
   { functions, watchers, journal, onTrouble }: Parts,
   context: Context,
 ): Promise<void> {
-  const { layerDirs, visible, kinds, runtimeVersion, managed } = request;
+  const { layerDirs, visible, kinds, runtimeVersion, managed, initTimeoutMs } = request;
   checkName(name, functions);
   const settings: FunctionSettings = {
     handler,
@@ -162,6 +193,7 @@ async function add(
         ...(visible === undefined ? {} : { visible }),
         ...(kinds === undefined ? {} : { kinds }),
         ...(runtimeVersion === undefined ? {} : { runtimeVersion }),
+        ...(initTimeoutMs === undefined ? {} : { initTimeoutMs }),
       };
       const made =
         managed === undefined
