@@ -21,7 +21,7 @@ import {
   RuntimeApi,
   type RuntimeSession,
 } from './runtime-api.ts';
-import { type Exit, Sandbox, type SandboxOptions, type SandboxProcess } from './sandbox.ts';
+import { type Exit, type Primed, Sandbox, type SandboxOptions, type SandboxProcess } from './sandbox.ts';
 
 export interface EnvironmentOptions extends SandboxOptions {
   readonly settings: FunctionSettings;
@@ -64,6 +64,7 @@ export class ExecutionEnvironment {
   readonly #entrypoint: string;
   readonly #env: Readonly<Record<string, string>>;
   #runtime: Runtime | undefined;
+  #primed: Primed | undefined;
   #initPhaseDone = false;
   /** Of an init phase that went well, until the first REPORT has told it. */
   #initMs: number | undefined;
@@ -136,6 +137,11 @@ export class ExecutionEnvironment {
     }
     const { logLines: _, report: __, ...failure } = this.#endingOfInit(init, '', limitSeconds(this.#options));
     return failure;
+  }
+
+  /** Does what can be done before the code is there: its folder may be filled until the init phase begins. */
+  async prime(): Promise<void> {
+    this.#primed = await this.sandbox.prime(this.#options.settings.memoryMb);
   }
 
   /**
@@ -223,7 +229,10 @@ export class ExecutionEnvironment {
     const session = this.#api.begin();
     const asked = performance.now();
     const { memoryMb } = this.#options.settings;
-    const process = await this.sandbox.start([this.#entrypoint], { env: this.#env, memoryMb });
+    const primed = this.#primed?.ended() === false ? this.#primed : await this.sandbox.prime(memoryMb);
+    this.#primed = undefined;
+    primed.release([this.#entrypoint], this.#env);
+    const { process } = primed;
     process.output.setEncoding('utf8');
     process.output.on('data', (text: string) => this.#log.write(text));
     this.#runtime = { process, session };

@@ -52,6 +52,15 @@ export interface StartOptions {
   readonly memoryMb: number;
 }
 
+/** A process that has everything but its program. */
+export interface Primed {
+  readonly process: SandboxProcess;
+  /** True when it has died of itself. */
+  ended(): boolean;
+  /** Executes the program. Once only. */
+  release(argv: readonly string[], env: Readonly<Record<string, string>>): void;
+}
+
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string | Uint8Array;
@@ -168,14 +177,24 @@ export class Sandbox {
   }
 
   /** Starts a program as the function's runtime. Only one at a time: they would share the output. */
-  async start(argv: readonly string[], { env, memoryMb }: StartOptions): Promise<SandboxProcess> {
+  async start(argv: readonly string[], options: StartOptions): Promise<SandboxProcess> {
+    const primed = await this.prime(options.memoryMb);
+    primed.release(argv, options.env);
+    return primed.process;
+  }
+
+  /**
+   * Does everything that comes before a program's start, so that starting it takes no time later: the folders are
+   * mounted, the process waits for what it is to execute. What is put into the folders meanwhile is seen.
+   */
+  async prime(memoryMb: number): Promise<Primed> {
     throwIfCancelled(this.#context.signal);
     const { read, write } = await this.#outputPipe();
     const started: Started = new Started(
       this.kind,
       createMeter(memoryMb * 1024 * 1024, () => started.killNow()),
       (joinFile) => {
-        const child = this.#spawn(joinFile, ['ignore', write, write], argv, env, true);
+        const child = this.#spawn(joinFile, ['ignore', write, write]);
         closeSync(write);
         return child;
       },
@@ -185,7 +204,15 @@ export class Sandbox {
     void started.exited.then(() => this.#live.delete(started));
     // The signal may have fired while the pipe was made, before there was anything to kill.
     if (this.#context.signal.aborted) started.killNow();
-    return started;
+    let ended = false;
+    void started.exited.then(() => {
+      ended = true;
+    });
+    return {
+      process: started,
+      ended: () => ended,
+      release: (argv, env) => started.tell(lastProgram(argv, env, { mergeOutput: true })),
+    };
   }
 
   /** Runs a program to its end, with Lambda's environment unless another is given. */
@@ -201,8 +228,9 @@ export class Sandbox {
       ...options.env,
     };
     const input = options.input === undefined ? 'ignore' : 'pipe';
-    const child = this.#spawn(undefined, [input, 'pipe', 'pipe'], inFolder, env, false);
+    const child = this.#spawn(undefined, [input, 'pipe', 'pipe']);
     const started = new Started(this.kind, undefined, () => child);
+    started.tell(lastProgram(inFolder, env, { mergeOutput: false }));
     this.#live.add(started);
     child.stdin?.on('error', () => {});
     child.stdin?.end(options.input);
@@ -262,25 +290,16 @@ export class Sandbox {
     return { read: new Socket({ fd, readable: true, writable: false }), write };
   }
 
-  #spawn(
-    joinFile: string | undefined,
-    stdio: readonly ('ignore' | 'pipe' | number)[],
-    argv: readonly string[],
-    env: Readonly<Record<string, string>>,
-    mergeOutput: boolean,
-  ): ChildProcess {
+  /** The wrapper, which waits for its last program (Started.tell). */
+  #spawn(joinFile: string | undefined, stdio: readonly ('ignore' | 'pipe' | number)[]): ChildProcess {
     const { file, args, env: wrapperEnv } = this.#wrap(joinFile);
-    const child = spawn(file, args, {
+    return spawn(file, args, {
       stdio: [...stdio, 'pipe', 'pipe', 'pipe'],
       env: { ...wrapperEnv },
       cwd: this.kind === 'mapped' ? this.places.taskRoot : '/',
       // A group of its own: Ctrl-C in the terminal is ours to pass on, and everything can be killed at once.
       detached: true,
     });
-    const program = (child.stdio as readonly unknown[])[5] as Socket;
-    program.on('error', () => {});
-    program.end(lastProgram(argv, env, { mergeOutput }));
-    return child;
   }
 }
 

@@ -25,6 +25,10 @@ export interface FunctionOptions {
   readonly destinations: string | undefined;
   /** Makes an environment for a folder of code. */
   readonly make: (codeDir: string) => MakeEnvironment;
+  /** Waited for before each invocation: calls deploy() when there is newer code. */
+  readonly fresh?: () => Promise<void>;
+  /** Called when an environment made by prepare() is ready. */
+  readonly onReady?: () => Promise<void>;
   readonly journal: Journal;
   readonly onTrouble: (message: string) => void;
 }
@@ -43,7 +47,6 @@ export class LocalFunction {
   #revision = 1;
   #codeDir: string;
   #facts: Promise<CodeFacts> | undefined;
-  #fresh: () => Promise<void> = async () => {};
   readonly #pool: EnvironmentPool;
   readonly #events: AsynchronousInvocations;
   readonly #options: FunctionOptions;
@@ -104,12 +107,9 @@ export class LocalFunction {
 
   /** Starts an environment before there is an invocation. @returns how its init failed, if it did */
   async prepare(): Promise<InitFailure | undefined> {
-    return this.#pool.prepare();
-  }
-
-  /** Before each invocation, `fresh` is waited for: it calls deploy() when there is newer code. */
-  watch(fresh: () => Promise<void>): void {
-    this.#fresh = fresh;
+    const failure = await this.#pool.prepare();
+    this.#options.onReady?.().catch((error: Error) => this.#options.onTrouble(error.message));
+    return failure;
   }
 
   /** From now on invocations run other code; those under way finish on the old one. */
@@ -139,7 +139,7 @@ export class LocalFunction {
 
   async #run(payload: Uint8Array, way: Way, options: InvokeOptions): Promise<InvokeResult | Fault> {
     try {
-      await this.#fresh();
+      await this.#options.fresh?.();
       return (await this.#pool.invoke(payload, way, options)) ?? faults.throttled;
     } catch (error) {
       // What stops Lambda itself: no sandbox, no bootstrap, shutting down.

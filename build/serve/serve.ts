@@ -1,11 +1,9 @@
 // The story of `make-runtime serve`: functions with their environments, a server in front of them, and an end that leaves
 // nothing behind. Returns as soon as everything listens; what happens from then on is in the journal.
 // Knows nothing of terminals or of how layers are built.
-import { ExecutionEnvironment } from '../lambda/environment.ts';
 import { functionFailure } from '../lambda/failure.ts';
 import type { FunctionSettings } from '../lambda/function-env.ts';
-import { ManagedEnvironment } from '../lambda/managed-environment.ts';
-import type { SandboxKind, SandboxOptions } from '../lambda/sandbox.ts';
+import type { SandboxOptions } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { defaultRetryDelaysMs } from './asynchronous.ts';
@@ -14,9 +12,9 @@ import { LocalFunction } from './function.ts';
 import { answerUrl } from './function-url.ts';
 import type { Front } from './http-event.ts';
 import { Journal } from './journal.ts';
+import { EnvironmentMaker } from './maker.ts';
 import type { Functions } from './names.ts';
 import { answerPage } from './page-server.ts';
-import type { MakeEnvironment } from './pool.ts';
 import { type Listening, listen } from './server.ts';
 import { CodeWatcher } from './watch.ts';
 
@@ -90,12 +88,14 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
   const onTrouble = (message: string): void => context.report({ type: 'warn', message });
   let listening: Listening | undefined;
   const watchers: CodeWatcher[] = [];
+  const makers: EnvironmentMaker[] = [];
   let debug: DebugLayer | undefined;
   const functions = Object.assign(new Map<string, LocalFunction>(), { streams: request.stream ?? false });
   const close = async (): Promise<void> => {
     await listening?.close();
     const left = await Promise.all([...functions.values()].map((fn) => fn.close()));
     const given = left.reduce((sum, count) => sum + count, 0);
+    await Promise.all(makers.map((maker) => maker.close()));
     await Promise.all(watchers.map((watcher) => watcher.close()));
     await debug?.remove();
     if (given > 0) onTrouble(`${given} asynchronous event${given > 1 ? 's were' : ' was'} given up.`);
@@ -109,7 +109,8 @@ export async function serve(request: ServeRequest, context: Context): Promise<Se
     debug = await withDebugger(request, context);
     const asked =
       debug === undefined ? request : { ...request, ...patient, layerDirs: [...request.layerDirs, debug.folder] };
-    for (const one of request.functions) await add(one, asked, { functions, watchers, journal, onTrouble }, inner);
+    for (const one of request.functions)
+      await add(one, asked, { functions, watchers, makers, journal, onTrouble }, inner);
     listening = await listen({
       host: request.host ?? defaults.host,
       port: request.port ?? defaults.port,
@@ -157,6 +158,7 @@ function withDebugger(request: ServeRequest, context: Context): Promise<DebugLay
 interface Parts {
   readonly functions: Map<string, LocalFunction>;
   readonly watchers: CodeWatcher[];
+  readonly makers: EnvironmentMaker[];
   readonly journal: Journal;
   readonly onTrouble: (message: string) => void;
 }
@@ -165,7 +167,7 @@ interface Parts {
 async function add(
   { name, codeDir, handler }: FunctionRequest,
   request: ServeRequest & { readonly initTimeoutMs?: number },
-  { functions, watchers, journal, onTrouble }: Parts,
+  { functions, watchers, makers, journal, onTrouble }: Parts,
   context: Context,
 ): Promise<void> {
   const { layerDirs, visible, kinds, runtimeVersion, managed, initTimeoutMs } = request;
@@ -180,41 +182,25 @@ async function add(
     functionVersion: '$LATEST',
     env: request.env,
   };
-  let proven: SandboxKind | undefined;
-  const make =
-    (codeDir: string): MakeEnvironment =>
-    async (onLog) => {
-      const options = {
-        layerDirs,
-        codeDir,
-        settings,
-        onLog,
-        proven,
-        ...(visible === undefined ? {} : { visible }),
-        ...(kinds === undefined ? {} : { kinds }),
-        ...(runtimeVersion === undefined ? {} : { runtimeVersion }),
-        ...(initTimeoutMs === undefined ? {} : { initTimeoutMs }),
-      };
-      const made =
-        managed === undefined
-          ? await ExecutionEnvironment.create(options, context)
-          : await ManagedEnvironment.create({ ...options, maxConcurrency: managed }, context);
-      proven = made.sandbox.kind;
-      return made;
-    };
-  const watcher = request.watch
-    ? await CodeWatcher.start(
-        {
-          folder: codeDir,
-          deploy: (copy, changed, tookMs) => {
-            fn.deploy(copy, changed, tookMs);
-            // Ahead of the next invocation, and so that what is wrong is said when it is saved.
-            fn.prepare().catch((error: Error) => onTrouble(error.message));
-          },
-        },
-        context,
-      )
-    : undefined;
+  const maker = new EnvironmentMaker(
+    {
+      layerDirs,
+      settings,
+      managed,
+      ...(visible === undefined ? {} : { visible }),
+      ...(kinds === undefined ? {} : { kinds }),
+      ...(runtimeVersion === undefined ? {} : { runtimeVersion }),
+      ...(initTimeoutMs === undefined ? {} : { initTimeoutMs }),
+    },
+    context,
+  );
+  makers.push(maker);
+  const deploy = (copy: string, changed: readonly string[], tookMs: number): void => {
+    fn.deploy(copy, changed, tookMs);
+    // Ahead of the next invocation, and so that what is wrong is said when it is saved.
+    fn.prepare().catch((error: Error) => onTrouble(error.message));
+  };
+  const watcher = request.watch ? await CodeWatcher.start({ folder: codeDir, deploy }, context) : undefined;
   if (watcher !== undefined) watchers.push(watcher);
   const fn: LocalFunction = new LocalFunction({
     settings,
@@ -225,12 +211,12 @@ async function add(
     idleMs: (request.idleSeconds ?? defaults.idleSeconds) * 1000,
     retryDelaysMs: request.retryDelaysMs ?? defaultRetryDelaysMs,
     destinations: request.destinations,
-    make,
+    make: (folder) => maker.make(folder),
+    ...(watcher === undefined ? {} : { fresh: () => watcher.fresh(), onReady: () => maker.keepSpare(watcher.next) }),
     journal,
     onTrouble,
   });
   functions.set(name, fn);
-  if (watcher !== undefined) fn.watch(() => watcher.fresh());
 }
 
 function checkName(name: string, all: ReadonlyMap<string, unknown>): void {

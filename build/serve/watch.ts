@@ -62,7 +62,13 @@ export class CodeWatcher {
     const listing = await listFolder(options.folder);
     const copy = join(scratch, '1');
     await copyFolder(options.folder, listing, copy);
+    await mkdir(join(scratch, '2'), { mode: 0o755 });
     return new CodeWatcher(options, context, scratch, copy, listing);
+  }
+
+  /** Where the next copy will be: an empty folder, for environments that are made ahead. */
+  get next(): string {
+    return join(this.#scratch, String(this.#copies + 1));
   }
 
   /** Waits until everything that was saved before this call is deployed. */
@@ -100,8 +106,9 @@ export class CodeWatcher {
       const listing = await listFolder(this.#options.folder);
       const changed = changes(this.#listing, listing);
       if (changed.length === 0) continue;
+      const copy = this.next;
       this.#copies += 1;
-      const copy = join(this.#scratch, String(this.#copies));
+      await mkdir(this.next, { mode: 0o755 });
       await copyFolder(this.#options.folder, listing, copy, { folder: this.#latest, listing: this.#listing });
       this.#listing = listing;
       this.#latest = copy;
