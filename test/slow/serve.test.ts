@@ -190,6 +190,21 @@ describe('AWS’s own clients', () => {
   });
 });
 
+test('the commands of docs/serve.md do what they say', async () => {
+  const text = await readFile(join(root, 'docs', 'serve.md'), 'utf8');
+  const commands = [...text.matchAll(/^\$ ((?:aws|curl) .*)$/gm)].map(([, command]) => command!);
+  expect(commands.length).toBeGreaterThan(2);
+  const served = new Served('--code', code, '--handler', 'app.handler');
+  const { port } = new URL(await served.url());
+  for (const command of commands) {
+    const line = command.replaceAll('127.0.0.1:9000', `127.0.0.1:${port}`);
+    const { stdout } = await execa('sh', ['-c', line], { cwd: folder });
+    if (line.startsWith('curl')) expect(JSON.parse(stdout).arn).toMatch(/function:function$/);
+  }
+  expect(JSON.parse(await readFile(join(folder, 'answer.json'), 'utf8')).event).toEqual({});
+  await served.stop();
+});
+
 describe('the page, in a browser', () => {
   let browser: Browser;
   let page: Page;
