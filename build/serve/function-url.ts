@@ -37,6 +37,8 @@ export async function answerUrl(
   const { accountId, region } = fn.settings;
   const caller = { requestId, accountId, region, functionName: fn.name, traceId };
   const event = Buffer.from(JSON.stringify(httpEvent(front, request, body, caller)));
+  // Base64 and JSON make more of it than came in.
+  if (event.length > maxRequestBytes) return write(response, requestId, tooLarge(front));
   const options = { requestId, traceId };
   if (all.streams) return streamed(response, fn, event, options, front);
   const result = await fn.invoke(event, 'FunctionUrl', options);

@@ -39,6 +39,8 @@ export async function listen(options: ServerOptions): Promise<Listening> {
   });
   // A function may take 15 minutes, and a client may take its time too.
   server.requestTimeout = 0;
+  // Clients keep connections for a while; one that is closed while they send is an error to them.
+  server.keepAliveTimeout = 65_000;
   await bind(server, options);
   const { port } = server.address() as AddressInfo;
   return {

@@ -194,6 +194,7 @@ test('the commands of docs/serve.md do what they say', async () => {
   const text = await readFile(join(root, 'docs', 'serve.md'), 'utf8');
   const commands = [...text.matchAll(/^\$ ((?:aws|curl) .*)$/gm)].map(([, command]) => command!);
   expect(commands.length).toBeGreaterThan(2);
+  await writeFile(join(folder, 'event.json'), '{"a":1}');
   const served = new Served('--code', code, '--handler', 'app.handler');
   const { port } = new URL(await served.url());
   for (const command of commands) {
@@ -201,7 +202,7 @@ test('the commands of docs/serve.md do what they say', async () => {
     const { stdout } = await execa('sh', ['-c', line], { cwd: folder });
     if (line.startsWith('curl')) expect(JSON.parse(stdout).arn).toMatch(/function:function$/);
   }
-  expect(JSON.parse(await readFile(join(folder, 'answer.json'), 'utf8')).event).toEqual({});
+  expect(JSON.parse(await readFile(join(folder, 'answer.json'), 'utf8')).event).toEqual({ a: 1 });
   await served.stop();
 });
 
