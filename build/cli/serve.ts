@@ -1,11 +1,12 @@
 // `make-runtime serve`: a local Lambda in the foreground. Its address on stdout, logs as CloudWatch shows them on stderr;
 // with --json everything that happens on stdout, one object a line. Ends with Ctrl-C.
 import { once } from 'node:events';
-import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { unpackLayer } from '../package/unpack.ts';
 import { buildRuntime, resolvePlan } from '../pipeline.ts';
+import type { Plan } from '../recipe/model.ts';
 import type { DebugRequest } from '../serve/debug.ts';
 import { readEnvFile } from '../serve/env-file.ts';
 import type { Front } from '../serve/http-event.ts';
@@ -50,6 +51,7 @@ export async function serve(options: ServeOptions, edge: Edge): Promise<void> {
   const layerDirs: string[] = [];
   for (const layer of [await artifactOf(options.subject, edge), ...options.layer])
     layerDirs.push(await unpackLayer(layer, undefined, ctx));
+  const runtimeVersion = await versionOf(layerDirs[0]!);
   if (!isLoopback(options.host))
     ctx.report({
       type: 'warn',
@@ -69,6 +71,7 @@ export async function serve(options: ServeOptions, edge: Edge): Promise<void> {
       idleSeconds: options.idle,
       ...(options.managedInstances === undefined ? {} : { managed: options.managedInstances }),
       aliases: options.alias,
+      ...(runtimeVersion === undefined ? {} : { runtimeVersion }),
       stream: options.stream ?? false,
       front: options.front,
       watch: options.watch ?? false,
@@ -89,7 +92,7 @@ export async function serve(options: ServeOptions, edge: Edge): Promise<void> {
     journal.read(show);
     edge.say(
       edge.colors.dim(
-        `Try  aws lambda invoke --endpoint-url ${url} --function-name ${names[0]} --no-sign-request /dev/stdout`,
+        `Try  aws lambda invoke --endpoint-url ${url} --function-name ${names[0]} --no-sign-request --region us-east-1 /dev/stdout`,
       ),
     );
     edge.say(edge.colors.dim(`or   curl ${url}/   or open ${url}/_/   Ctrl-C ends it.`));
@@ -105,6 +108,16 @@ async function artifactOf(subject: string, { ctx }: Edge): Promise<string> {
   const found = await stat(subject).catch(() => undefined);
   if (found?.isFile() && !subject.endsWith('.toml')) return subject;
   return (await buildRuntime(await resolvePlan({ recipe: subject }, ctx), 'dist/out', ctx)).layer.path;
+}
+
+/** What INIT_START calls the runtime: `python:3.13.5t`, of layers that this tool built. */
+async function versionOf(layerDir: string): Promise<string | undefined> {
+  try {
+    const { plan } = JSON.parse(await readFile(join(layerDir, 'lang', 'build.json'), 'utf8')) as { plan: Plan };
+    return `python:${plan.python.version}${plan.flavor === 'free-threaded' ? 't' : ''}`;
+  } catch {
+    return undefined;
+  }
 }
 
 function readFunctions({ code, handler, name, function: more }: ServeOptions): FunctionRequest[] {

@@ -1,7 +1,7 @@
 // Watches a folder of code and deploys what is saved there. The kernel's notices only say when to look; what changed is
 // read from the folder itself. Where notices cannot be had (their number is limited, some file systems have none), the
 // folder is looked at several times a second. Knows nothing of functions.
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, statSync, watch } from 'node:fs';
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
@@ -28,7 +28,7 @@ export class CodeWatcher {
   readonly #options: WatchOptions;
   readonly #context: Context;
   readonly #scratch: string;
-  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly identity: string }>();
   #listing: Listing;
   #latest: string;
   #copies = 1;
@@ -45,7 +45,10 @@ export class CodeWatcher {
     this.#latest = copy;
     this.#listing = listing;
     if (options.notices === false) this.#look();
-    else this.#follow();
+    else {
+      this.#follow();
+      this.#noticed();
+    }
   }
 
   /** Copies the folder and begins to watch it. Throws CODE_NOT_FOUND. Call `close()` when nothing uses the copies any more. */
@@ -82,7 +85,7 @@ export class CodeWatcher {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
-    for (const watcher of this.#watchers.values()) watcher.close();
+    for (const path of [...this.#watchers.keys()]) this.#unwatch(path);
     await this.#work;
     await rm(this.#scratch, { recursive: true, force: true, maxRetries: 3 });
   }
@@ -105,14 +108,15 @@ export class CodeWatcher {
       seen = this.#lastNotice;
       const listing = await listFolder(this.#options.folder);
       const changed = changes(this.#listing, listing);
+      const before = { folder: this.#latest, listing: this.#listing };
+      this.#listing = listing;
+      if (this.#timer === undefined && !this.#closed) this.#follow();
       if (changed.length === 0) continue;
       const copy = this.next;
       this.#copies += 1;
       await mkdir(this.next, { mode: 0o755 });
-      await copyFolder(this.#options.folder, listing, copy, { folder: this.#latest, listing: this.#listing });
-      this.#listing = listing;
+      await copyFolder(this.#options.folder, listing, copy, before);
       this.#latest = copy;
-      if (this.#timer === undefined) this.#follow();
       if (!this.#closed) this.#options.deploy(copy, changed, performance.now() - begun);
       // What was saved while this was copied is next.
     } while (this.#lastNotice !== seen && !this.#closed);
@@ -127,35 +131,49 @@ export class CodeWatcher {
     }
   }
 
-  /** One watcher a folder: the recursive mode of Node 20 on Linux lists everything again for every new folder. */
+  /**
+   * One watcher a folder: the recursive mode of Node 20 on Linux lists everything again for every new folder. A folder
+   * that has been replaced by another of the same name is a new one.
+   */
   #follow(): void {
     const folders = ['', ...[...this.#listing].filter(([, { kind }]) => kind === 'folder').map(([path]) => path)];
     const wanted = new Set(folders.filter((path) => !`/${path}/`.includes('/__pycache__/')));
-    for (const [path, watcher] of this.#watchers)
-      if (!wanted.has(path)) {
-        watcher.close();
-        this.#watchers.delete(path);
-      }
+    for (const path of this.#watchers.keys()) if (!wanted.has(path)) this.#unwatch(path);
     try {
       for (const path of wanted) {
-        if (this.#watchers.has(path)) continue;
-        const watcher = watch(join(this.#options.folder, path), () => this.#noticed());
+        const folder = join(this.#options.folder, path);
+        const { ino, birthtimeNs } = statSync(folder, { bigint: true });
+        // Numbers of files are used again.
+        const identity = `${ino}:${birthtimeNs}`;
+        if (this.#watchers.get(path)?.identity === identity) continue;
+        this.#unwatch(path);
+        const watcher = watch(folder, () => this.#noticed());
         watcher.on('error', () => this.#noticed());
-        this.#watchers.set(path, watcher);
+        this.#watchers.set(path, { watcher, identity });
+        // What was put there before it was watched.
+        this.#lastNotice = performance.now();
       }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // A folder that has gone again meanwhile is the next notice's affair.
-      if (code === 'ENOENT') return;
-      for (const watcher of this.#watchers.values()) watcher.close();
-      this.#watchers.clear();
-      this.#context.report({
-        type: 'warn',
-        message: `Changes in ${this.#options.folder} are looked for several times a second: the system has no more notices to give (${code}).`,
-        remedy: 'Raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl.',
-      });
-      this.#look();
+      // Somebody is replacing folders; whoever waits for the next notice might wait for ever.
+      if (code === 'ENOENT') setTimeout(() => this.#noticed(), lookEveryMs).unref();
+      else this.#giveUpNotices(code);
     }
+  }
+
+  #unwatch(path: string): void {
+    this.#watchers.get(path)?.watcher.close();
+    this.#watchers.delete(path);
+  }
+
+  #giveUpNotices(code: string | undefined): void {
+    for (const path of [...this.#watchers.keys()]) this.#unwatch(path);
+    this.#context.report({
+      type: 'warn',
+      message: `Changes in ${this.#options.folder} are looked for several times a second: the system has no more notices to give (${code}).`,
+      remedy: 'Raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl.',
+    });
+    this.#look();
   }
 
   #look(): void {

@@ -41,6 +41,19 @@ test('every way to save is served by the next invocation, and mistakes are shown
     expect(await invoke(local)).toBe('"four"');
     writeFileSync(join(code, 'inner', 'deep', 'part.py'), 'name = "five"\n');
     expect(await invoke(local)).toBe('"five"');
+    // As build tools do: the whole folder, or one in it, is another one now.
+    renameSync(join(code, 'inner'), join(folder, 'old-inner'));
+    mkdirSync(join(code, 'inner', 'deep'), { recursive: true });
+    writeFileSync(join(code, 'inner', 'deep', 'part.py'), 'name = "replaced"\n');
+    expect(await invoke(local)).toBe('"replaced"');
+    writeFileSync(join(code, 'inner', 'deep', 'part.py'), 'name = "replaced again"\n');
+    expect(await invoke(local)).toBe('"replaced again"');
+    rmSync(code, { recursive: true });
+    mkdirSync(code);
+    writeFileSync(app, version('anew'));
+    expect(await invoke(local)).toBe('"anew"');
+    writeFileSync(app, version('anew again'));
+    expect(await invoke(local)).toBe('"anew again"');
     // A mistake: said when it is saved, with its place, before anybody asks.
     const failed = new Promise<string>((resolve) => {
       local.journal.read((entry) => entry.type === 'environment-failed' && resolve(entry.message));

@@ -1,4 +1,5 @@
 // `make-runtime serve` with a real layer, judged by those who call Lambda: boto3, the AWS CLI, a browser, a debugger.
+import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -206,7 +207,9 @@ test('the commands of docs/serve.md do what they say', async () => {
   await served.stop();
 });
 
-describe('the page, in a browser', () => {
+const browserPath = '/usr/bin/chromium';
+
+describe.skipIf(!existsSync(browserPath))('the page, in a browser (Debian: chromium)', () => {
   let browser: Browser;
   let page: Page;
   let served: Served;
@@ -214,7 +217,7 @@ describe('the page, in a browser', () => {
 
   beforeAll(async () => {
     served = new Served(...main, ...pieces, '--watch');
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+    browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
     page = await browser.newPage();
     page.on('pageerror', (error) => problems.push(error.message));
     page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
@@ -347,6 +350,15 @@ describe('Managed Instances', () => {
     expect(new Set(pids).size).toBe(layer!.freeThreaded ? 1 : 3);
     expect(await served.stop()).toMatchObject({ exitCode: 0 });
   });
+});
+
+test('listens beyond loopback only when told to, and says what that means', async () => {
+  const served = new Served(...main, '--host', '0.0.0.0');
+  const { port } = new URL(await served.url());
+  expect((await fetch(`http://127.0.0.1:${port}/_/functions`)).status).toBe(200);
+  const { exitCode, stderr } = await served.stop();
+  expect(exitCode).toBe(0);
+  expect(String(stderr)).toMatch(/"type":"warn".*Everybody who reaches 0.0.0.0 can run these functions/);
 });
 
 test('bad options are refused with what to do', async () => {
