@@ -9,6 +9,7 @@ import { describeFailure } from './cli/failure.ts';
 import { exitStatus } from './lib/errors.ts';
 import { architectures, flavors, libraryOrigins, profiles, prunePresets } from './recipe/model.ts';
 import { imageFormats } from './registry/formats.ts';
+import { fronts } from './serve/http-event.ts';
 
 const abort = new AbortController();
 let edge: Edge | undefined;
@@ -38,6 +39,8 @@ Examples:
   make-runtime image 3.13t --tar                       the same as a container image: FROM it, or docker load it
   make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
   make-runtime publish dist/out/python3.13t-x86_64-fast/layer.zip --name python313t --region eu-west-1 --dry-run
+  make-runtime serve 3.13t --code ./src --handler app.handler
+                                                       the same, as a server that AWS's SDKs, its CLI and curl can call
   make-runtime doctor                                  what this machine lacks
 
 Environment:
@@ -239,7 +242,7 @@ const awsOptions = (command: Command): Command =>
       collect,
     )
     .option('--profile <name>', 'a profile of ~/.aws (also: AWS_PROFILE)')
-    .option('--concurrency <n>', 'regions at a time', positiveInteger, 8);
+    .option('--concurrency <n>', 'regions at a time', wholeNumber, 8);
 
 awsOptions(program.command('publish').argument('<artifact>', 'a layer .zip'))
   .description('publish a layer version in one or many regions, unless it is there already')
@@ -251,7 +254,7 @@ awsOptions(program.command('publish').argument('<artifact>', 'a layer .zip'))
   .option(
     '--keep <n>',
     'afterwards remove all but the newest <n> versions, never one that a function uses',
-    positiveInteger,
+    wholeNumber,
   )
   .option('--s3-bucket <name>', 'for layers over 50 MB (default: make-runtime-{account}-{region})')
   .option('--create-bucket', 'make that bucket where it is missing, closed to the public')
@@ -267,6 +270,57 @@ awsOptions(program.command('layers'))
   .description('what is published where, and what of it is stale')
   .option('--name <name>', 'only this layer, also one that make-runtime did not publish')
   .action(async (options, command: Command) => (await import('./cli/layers.ts')).layers(options, edgeOf(command)));
+
+program
+  .command('serve')
+  .argument('<artifact|recipe>', 'a layer .zip, or a recipe as for `build`, which is then built')
+  .description('a local Lambda: its HTTP API, function URLs and execution environments, for SDKs, the AWS CLI and curl')
+  .option('--code <dir>', "the function's code")
+  .option('--handler <module.function>', 'as in the function configuration, for example app.handler')
+  .option('--name <name>', 'what the function of --code and --handler is called', 'function')
+  .option('--function <name=dir:handler>', 'a further function, repeatable', collect, [])
+  .option('--port <port>', 'where to listen; 0: any free one', portNumber, 9000)
+  .option(
+    '--host <address>',
+    'another address than loopback: everybody who reaches it can run the functions',
+    '127.0.0.1',
+  )
+  .option('--env <name=value>', 'an environment variable, repeatable', collect, [])
+  .option('--env-file <file>', 'a file of them, one NAME=value a line, repeatable; --env wins', collect, [])
+  .option('--layer <zip>', 'a further layer, repeatable; later ones win', collect, [])
+  .option('--memory <mb>', 'as in the function configuration', positiveNumber, 128)
+  .option('--timeout <seconds>', 'as in the function configuration', positiveNumber, 3)
+  .option('--concurrency <n>', 'execution environments of a function at most; more are throttled', wholeNumber, 10)
+  .option(
+    '--managed-instances <n>',
+    'one Managed Instances environment with so many invocations at a time, instead of --concurrency',
+    wholeNumber,
+  )
+  .option('--idle <seconds>', 'how long an idle environment is kept', positiveNumber, 600)
+  .option('--alias <name>', 'a qualifier that callers may use, repeatable', collect, [])
+  .addOption(
+    new Option('--front <front>', 'what stands in front of the functions on /').choices(fronts).default('function-url'),
+  )
+  .option('--watch', 'what is saved in --code is served by the next invocation')
+  .option(
+    '--debug [port]',
+    'wait for a debugger (debugpy) on a port, 5678 by default, before the handler is imported',
+    portNumber,
+  )
+  .option('--debugpy <dir>', 'with --debug: the folder that holds debugpy, where neither function nor layer has it')
+  .option('--fetch-debugpy', 'with --debug: get debugpy from PyPI where it is missing')
+  .option('--stream', 'function URLs stream (InvokeMode RESPONSE_STREAM)')
+  .option('--retry-delays <seconds,...>', 'waits before further attempts of asynchronous events (default: 60,120)')
+  .option('--destinations <dir>', 'keep a record of every asynchronous event that succeeded or failed for good')
+  .addHelpText(
+    'after',
+    `
+The address goes to stdout, logs to stderr. With --json everything that happens goes to stdout, one object a line.
+Ctrl-C ends the environments with SIGTERM, as Lambda does; the exit status is then 0.`,
+  )
+  .action(async (subject: string, options, command: Command) =>
+    (await import('./cli/serve.ts')).serve({ subject, ...options }, edgeOf(command)),
+  );
 
 program
   .command('doctor')
@@ -387,10 +441,15 @@ function percent(text: string): number {
   return number;
 }
 
-function positiveInteger(text: string): number {
+function wholeNumber(text: string): number {
   const number = positiveNumber(text);
   if (Number.isInteger(number)) return number;
   throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a whole number.`);
+}
+
+function portNumber(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) < 65_536) return Number(text);
+  throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a port: 0 to 65535.`);
 }
 
 function positiveNumber(text: string): number {

@@ -10,5 +10,6 @@ export type { Report, ReportEvent } from './lib/report.ts';
 export { type Built, buildRuntime, type PlanRequest, resolvePlan } from './pipeline.ts';
 export { type Pushed, type PushRequest, pushError, pushImage } from './push-pipeline.ts';
 export type { Plan } from './recipe/model.ts';
+export { type ServeRequest, type Serving, serve } from './serve/serve.ts';
 export { inspectArtifact, verifyArtifact } from './verify/artifact.ts';
 export type { Verdict } from './verify/verdict.ts';

@@ -40,6 +40,8 @@ export interface SandboxOptions {
   readonly visible?: readonly string[];
   /** Kinds to try, best first. */
   readonly kinds?: readonly SandboxKind[];
+  /** A kind that has worked in this process before, so that it need not be tried out again. */
+  readonly proven?: SandboxKind | undefined;
   /** Drop from root to Lambda's user (default: when we are root) or use a user namespace. */
   readonly asRoot?: boolean;
   /**
@@ -55,6 +57,15 @@ export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Limit for all processes together, in MB (MiB, as Lambda counts). */
   readonly memoryMb: number;
+}
+
+/** A process that has everything but its program. */
+export interface Primed {
+  readonly process: SandboxProcess;
+  /** True when it has died of itself. */
+  ended(): boolean;
+  /** Executes the program. Once only. */
+  release(argv: readonly string[], env: Readonly<Record<string, string>>): void;
 }
 
 export interface RunOptions {
@@ -89,6 +100,8 @@ export class Sandbox {
   readonly #wrap: (joinFile: string | undefined) => Wrapper;
   readonly #context: Context;
   readonly #live = new Set<Started>();
+  /** Made ahead, while the sandbox is prepared: it takes another program. */
+  #nextPipe: Promise<string> | undefined;
   readonly #cancel = (): void => {
     for (const started of this.#live) started.killNow();
   };
@@ -141,6 +154,8 @@ export class Sandbox {
     const tmpDir = join(scratch, 'tmp');
     await makeTmp(tmpDir, process.getuid?.() === 0 && asRoot);
     const reasons: string[] = [];
+    const pipe = options.proven === undefined ? undefined : makePipe(scratch);
+    pipe?.catch(() => {});
     for (const kind of (options.kinds ?? allKinds).filter((one) => !emulation || one === 'namespace')) {
       throwIfCancelled(context.signal);
       if (kind === 'mapped') {
@@ -160,7 +175,8 @@ export class Sandbox {
             ? namespaceWrapper(fstab, root.skeleton, joinFile, asRoot, emulation?.handler)
             : bubblewrapWrapper(options.bubblewrap ?? 'bwrap', root);
         const sandbox = new Sandbox(kind, { codeDir, layerDir }, scratch, wrap, context, emulation);
-        const complaint = await sandbox.#probe();
+        sandbox.#nextPipe = pipe;
+        const complaint = options.proven === kind ? undefined : await sandbox.#probe();
         if (complaint === undefined) return sandbox;
         sandbox.#detach();
         reasons.push(`${kind}: ${complaint}`);
@@ -177,14 +193,24 @@ export class Sandbox {
   }
 
   /** Starts a program as the function's runtime. Only one at a time: they would share the output. */
-  async start(argv: readonly string[], { env, memoryMb }: StartOptions): Promise<SandboxProcess> {
+  async start(argv: readonly string[], options: StartOptions): Promise<SandboxProcess> {
+    const primed = await this.prime(options.memoryMb);
+    primed.release(argv, options.env);
+    return primed.process;
+  }
+
+  /**
+   * Does everything that comes before a program's start, so that starting it takes no time later: the folders are
+   * mounted, the process waits for what it is to execute. What is put into the folders meanwhile is seen.
+   */
+  async prime(memoryMb: number): Promise<Primed> {
     throwIfCancelled(this.#context.signal);
     const { read, write } = await this.#outputPipe();
     const started: Started = new Started(
       this.kind,
       createMeter(memoryMb * 1024 * 1024, () => started.killNow()),
       (joinFile) => {
-        const child = this.#spawn(joinFile, ['ignore', write, write], argv, env, true);
+        const child = this.#spawn(joinFile, ['ignore', write, write]);
         closeSync(write);
         return child;
       },
@@ -194,7 +220,15 @@ export class Sandbox {
     void started.exited.then(() => this.#live.delete(started));
     // The signal may have fired while the pipe was made, before there was anything to kill.
     if (this.#context.signal.aborted) started.killNow();
-    return started;
+    let ended = false;
+    void started.exited.then(() => {
+      ended = true;
+    });
+    return {
+      process: started,
+      ended: () => ended,
+      release: (argv, env) => started.tell(lastProgram(argv, env, { mergeOutput: true })),
+    };
   }
 
   /** Runs a program to its end, with Lambda's environment unless another is given. */
@@ -210,8 +244,9 @@ export class Sandbox {
       ...options.env,
     };
     const input = options.input === undefined ? 'ignore' : 'pipe';
-    const child = this.#spawn(undefined, [input, 'pipe', 'pipe'], inFolder, env, false);
+    const child = this.#spawn(undefined, [input, 'pipe', 'pipe']);
     const started = new Started(this.kind, undefined, () => child);
+    started.tell(lastProgram(inFolder, env, { mergeOutput: false }));
     this.#live.add(started);
     child.stdin?.on('error', () => {});
     child.stdin?.end(options.input);
@@ -264,34 +299,31 @@ export class Sandbox {
    * fails on a socket.
    */
   async #outputPipe(): Promise<{ read: Socket; write: number }> {
-    const path = join(await mkdtemp(join(this.#scratch, 'output-')), 'pipe');
-    await execa('mkfifo', [path]);
-    await chmod(path, 0o666);
+    const path = await (this.#nextPipe ?? makePipe(this.#scratch));
+    this.#nextPipe = undefined;
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const write = openSync(path, constants.O_WRONLY);
     return { read: new Socket({ fd, readable: true, writable: false }), write };
   }
 
-  #spawn(
-    joinFile: string | undefined,
-    stdio: readonly ('ignore' | 'pipe' | number)[],
-    argv: readonly string[],
-    env: Readonly<Record<string, string>>,
-    mergeOutput: boolean,
-  ): ChildProcess {
+  /** The wrapper, which waits for its last program (Started.tell). */
+  #spawn(joinFile: string | undefined, stdio: readonly ('ignore' | 'pipe' | number)[]): ChildProcess {
     const { file, args, env: wrapperEnv } = this.#wrap(joinFile);
-    const child = spawn(file, args, {
+    return spawn(file, args, {
       stdio: [...stdio, 'pipe', 'pipe', 'pipe'],
       env: { ...wrapperEnv },
       cwd: this.kind === 'mapped' ? this.places.taskRoot : '/',
       // A group of its own: Ctrl-C in the terminal is ours to pass on, and everything can be killed at once.
       detached: true,
     });
-    const program = (child.stdio as readonly unknown[])[5] as Socket;
-    program.on('error', () => {});
-    program.end(lastProgram(argv, env, { mergeOutput }));
-    return child;
   }
+}
+
+async function makePipe(scratch: string): Promise<string> {
+  const path = join(await mkdtemp(join(scratch, 'output-')), 'pipe');
+  await execa('mkfifo', [path]);
+  await chmod(path, 0o666);
+  return path;
 }
 
 /** The best kind that works on this machine, and why the better ones do not (empty for the first). */

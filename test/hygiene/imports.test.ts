@@ -18,6 +18,7 @@ const rooms = [
   'wheels',
   'image',
   'lambda',
+  'serve',
   'verify',
   'push',
   'publish',
