@@ -205,6 +205,23 @@ otherwise the status of what went wrong (docs/errors.md): 90 the handler raised,
   );
 
 program
+  .command('deps')
+  .description(
+    'packages for a runtime as a layer or a function zip: the right wheels, byte-compiled, tried on the runtime',
+  )
+  .option('-r, --requirement <file>', 'a requirements file of pip, repeatable; hashes in it are checked', collect, [])
+  .requiredOption('--for <layer.zip>', 'the runtime they are for, as `build` made it')
+  .option('--layer', 'a layer, with python/ at its root (default)')
+  .option('--function', 'a function zip')
+  .option('--code <dir>', "the function's own code, for a function zip")
+  .option('-o, --output <zip>', 'the zip to write (default: dist/out/packages.zip or dist/out/function.zip)')
+  .option('--lock <file>', 'write what was chosen, with hashes, as a requirements file')
+  .option('--build', 'compile packages that have no wheel, with the builder of the runtime')
+  .option('--engine <engine>', 'with --build: which container engine, for a runtime that one built')
+  .option('--require-gil-off', 'fail when a package would turn the GIL back on')
+  .action(async (options, command: Command) => (await import('./cli/deps.ts')).deps(options, edgeOf(command)));
+
+program
   .command('doctor')
   .description('what this machine can and cannot do, each with the command that fixes it')
   .action(async (_options, command: Command) => (await import('./cli/doctor.ts')).doctor(edgeOf(command)));

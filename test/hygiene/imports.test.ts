@@ -18,6 +18,8 @@ const rooms = [
   'image',
   'lambda',
   'verify',
+  'deps',
+  'init',
   'bench',
   '(top)',
   'cli',
