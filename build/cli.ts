@@ -165,6 +165,10 @@ program
   .argument('<artifact>', 'a layer .zip, also one that this tool did not build')
   .description('prove that a layer will run on Lambda, or say why not')
   .addOption(new Option('--arch <arch>', 'the architecture it must be for').choices(architectures))
+  .option(
+    '--code <zip>',
+    'also whether this function, or this layer of packages, fits it: bytecode, extension modules, size',
+  )
   .action(async (artifact: string, options, command: Command) =>
     (await import('./cli/verify.ts')).verify({ artifact, ...options }, edgeOf(command)),
   );

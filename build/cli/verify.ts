@@ -4,9 +4,9 @@ import { verifyArtifact } from '../verify/artifact.ts';
 import { describeVerdict, verdictError } from '../verify/verdict.ts';
 import type { Edge } from './edge.ts';
 
-export async function verify(options: { artifact: string; arch?: Arch }, edge: Edge): Promise<void> {
-  const { artifact, arch } = options;
-  const verdict = await verifyArtifact(artifact, arch ? { arch } : {}, edge.ctx);
+export async function verify(options: { artifact: string; arch?: Arch; code?: string }, edge: Edge): Promise<void> {
+  const { artifact, ...request } = options;
+  const verdict = await verifyArtifact(artifact, request, edge.ctx);
   edge.print(edge.json ? JSON.stringify(verdict) : describeVerdict(verdict));
   const failure = verdictError(verdict);
   if (failure) throw failure;
