@@ -234,7 +234,7 @@ function instead(
   const linux = files.filter((file) => file.includes('linux') && file.includes(machine));
   const abi = python.executable.replace(/^python|\./g, '');
   const words: string[] = [];
-  if (abi.endsWith('t') && linux.some((file) => file.includes(`-cp${abi.slice(0, -1)}-`)))
+  if (abi.endsWith('t') && linux.some((file) => file.includes(`-cp${abi.slice(0, -1)}-cp${abi.slice(0, -1)}-`)))
     words.push(`wheels for ${python.minor} with the GIL`);
   if (linux.some((file) => file.includes('-abi3-'))) words.push('wheels for the stable ABI with the GIL');
   if (linux.some((file) => file.includes(`-cp${abi}-`))) words.push('wheels for a newer glibc than 2.34, or musl');
