@@ -6,6 +6,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import pc from 'picocolors';
 import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/edge.ts';
 import { describeFailure } from './cli/failure.ts';
+import { packageKinds, sampleNames, targets } from './init/model.ts';
 import { exitStatus } from './lib/errors.ts';
 import { architectures, flavors, libraryOrigins, profiles, prunePresets } from './recipe/model.ts';
 import { imageFormats } from './registry/formats.ts';
@@ -224,6 +225,19 @@ program
   .option('--engine <engine>', 'with --build: which container engine, for a runtime that one built')
   .option('--require-gil-off', 'fail when a package would turn the GIL back on')
   .action(async (options, command: Command) => (await import('./cli/deps.ts')).deps(options, edgeOf(command)));
+
+program
+  .command('init')
+  .argument('[dir]', 'a new folder')
+  .description('a ready project: a sample handler, a local test, and what deploys it; asks for what is missing')
+  .addOption(new Option('--for <tool>', 'what deploys it (default: sam)').choices(targets))
+  .addOption(new Option('--package <kind>', 'layer or container image (default: layer)').choices(packageKinds))
+  .addOption(new Option('--sample <name>', 'the handler (default: plain)').choices(sampleNames))
+  .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
+  .option('--recipe <recipe>', 'which Python, as for `build`', '3.13t')
+  .action(async (dir: string | undefined, options, command: Command) =>
+    (await import('./cli/init.ts')).init({ dir, ...options }, edgeOf(command)),
+  );
 
 program
   .command('doctor')

@@ -26,7 +26,7 @@ export async function deps(options: DepsOptions, edge: Edge): Promise<void> {
       remedy: 'Choose --layer or --function --code DIR.',
     });
   }
-  if (options.requirement.length === 0) {
+  if (options.requirement.length === 0 && options.code === undefined) {
     throw new MakeRuntimeError('USAGE', 'Which packages?', {
       remedy: 'Name a requirements file: -r requirements.txt.',
     });
@@ -76,7 +76,7 @@ function warn(made: Deps, options: DepsOptions, { ctx }: Edge): void {
   if (made.uncompiled.length > 0) say(`Python does not compile: ${made.uncompiled.join(', ')}.`);
   if (made.needsS3)
     say(`${made.path} is larger than the 50 MB that Lambda takes directly.`, 'Upload it through an S3 bucket.');
-  if (!made.hashChecked && options.lock === undefined)
+  if (made.packages.length > 0 && !made.hashChecked && options.lock === undefined)
     ctx.report({
       type: 'note',
       message: 'The requirements have no hashes: --lock FILE writes down what was chosen, to get the same tomorrow.',
@@ -103,7 +103,9 @@ export function describeDeps(made: Deps): string {
   });
   const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
   const size = `${megabytes(made.size)} zipped, ${megabytes(made.unpacked)} unpacked, ${made.files} files`;
-  return [...columns(rows), '', `${made.kind} zip: ${size}, sha256 ${made.sha256}`].join('\n');
+  return [...columns(rows), ...(rows.length > 0 ? [''] : []), `${made.kind} zip: ${size}, sha256 ${made.sha256}`].join(
+    '\n',
+  );
 }
 
 function requireGilOff({ packages }: Deps): void {

@@ -21,7 +21,7 @@ import { type DepsTarget, openTarget } from './target.ts';
 export interface DepsRequest {
   /** A layer.zip of make-runtime. */
   readonly artifact: string;
-  /** Requirements files of pip. */
+  /** Requirements files of pip; none, or empty ones, for a function without packages. */
   readonly requirements: readonly string[];
   readonly kind: DepsKind;
   /** The function's own code, for a function zip. */
@@ -157,6 +157,7 @@ async function choose(
   ctx: Context,
 ): Promise<{ choice: Choice; built: BuiltWheels }> {
   const { requirements } = request;
+  if (await areEmpty(requirements)) return { choice: { wheels: [], missing: [], passedOver: [] }, built: new Map() };
   if (ctx.offline) {
     throw new MakeRuntimeError('DEPS_UNAVAILABLE', 'Packages are fetched by pip, and --offline forbids fetching.', {
       remedy: 'Run without --offline; PIP_NO_INDEX=1 and PIP_FIND_LINKS=<folder> make pip itself stay on this machine.',
@@ -199,6 +200,12 @@ function noWheel(missing: readonly MissingWheel[], { python, arch }: Plan, build
     remedy: `Choose: ${waysOut.join('; ')}.`,
     detail,
   });
+}
+
+/** A function without packages still wants its own bytecode; pip refuses to do nothing. */
+async function areEmpty(files: readonly string[]): Promise<boolean> {
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  return texts.every((text) => text.split('\n').every((line) => /^\s*(#.*)?$/.test(line)));
 }
 
 /** Every sha256 that the requirements name; empty when they name none, and nothing is to be held to. */
