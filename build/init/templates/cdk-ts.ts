@@ -66,7 +66,7 @@ new FunctionStack(new App(), '${name}');
     private: true,
     type: 'module',
     scripts: { synth: 'cdk synth', deploy: 'cdk deploy' },
-    devDependencies: { 'aws-cdk': '>=2', tsx: '^4', typescript: '^5' },
+    devDependencies: { 'aws-cdk': '^2.1148.0', tsx: '^4', typescript: '^5' },
     dependencies: { 'aws-cdk-lib': '^2.240.0', constructs: '^10' },
   };
   const compiler = { target: 'es2022', module: 'nodenext', strict: true, noEmit: true, skipLibCheck: true, types: [] };
