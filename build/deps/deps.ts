@@ -1,8 +1,8 @@
 // The story of `make-runtime deps`: requirements -> wheels for a runtime -> what they do when that runtime imports them
 // -> a layer or a function zip with bytecode. Leaves the wording to cli/deps.ts.
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Context } from '../lib/context.ts';
 import { explainSystemError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import { writeWhole } from '../lib/folder.ts';
@@ -129,6 +129,7 @@ async function inScratch(
   refuseOversize(tree, target.layerBytes);
   const trials = target.runs ? await onTheRuntime(tree, installed, request, target, scratch, ctx) : undefined;
   const packages = await Promise.all(installed.map((one) => describe(one, plan, trials, built)));
+  await makeFolderOf(request.output);
   const written = await writeZip(tree, request.output, ctx.signal);
   if (request.lock !== undefined) await writeWhole(request.lock, lockText(choice.wheels, plan, built));
   const { files, bytes } = treeSize(tree);
@@ -145,6 +146,23 @@ async function inScratch(
     imported: trials !== undefined,
     uncompiled: compiled.uncompiled.filter((path) => code.entries.has(path)),
   };
+}
+
+async function makeFolderOf(output: string): Promise<void> {
+  const isFolder = await stat(output).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  try {
+    if (isFolder) throw new Error('a folder has that name');
+    await mkdir(dirname(output), { recursive: true });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOSPC') throw cause;
+    throw new MakeRuntimeError('USAGE', `${output} cannot be written: ${(cause as Error).message}.`, {
+      remedy: 'Name another file with --output.',
+      cause,
+    });
+  }
 }
 
 /** Wheels by sha256 that were compiled here, with the hash of the source they were made of. */

@@ -23,7 +23,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-/** What a page may take for granted: a layer, a function in src/ with requirements and an event. */
+/**
+ * What a page may take for granted: a layer, a function in src/ with requirements and an event; and the recipe that it
+ * shows, as mine.toml.
+ */
 async function reader(page: string): Promise<string> {
   const folder = join(dir, page.replaceAll('/', '-'));
   await mkdir(join(folder, 'src'), { recursive: true });
@@ -31,11 +34,8 @@ async function reader(page: string): Promise<string> {
   await cp(join(root, 'recipes', 'samples', 'hello', 'app.py'), join(folder, 'src', 'app.py'));
   await writeFile(join(folder, 'requirements.txt'), 'MarkupSafe\n');
   await writeFile(join(folder, 'event.json'), '{"name": "Lambda"}\n');
-  const record = join(layer, '..', 'plan.json');
-  await readFile(record).then(
-    (plan) => writeFile(join(folder, 'plan.json'), plan),
-    () => {},
-  );
+  const recipe = /^```toml\n([\s\S]*?)^```/m.exec(await readFile(join(root, page), 'utf8'))?.[1];
+  if (recipe !== undefined) await writeFile(join(folder, 'mine.toml'), recipe);
   return folder;
 }
 

@@ -21,6 +21,7 @@ import {
   unavailable,
 } from '../../build/init/model.ts';
 import type { Context } from '../../build/lib/context.ts';
+import { exists } from '../../build/lib/folder.ts';
 import { thoroughTest } from '../support/thorough.ts';
 import { build, cli, root } from './judges/layer.ts';
 
@@ -44,6 +45,7 @@ const ctx = { packageDir: root, signal: new AbortController().signal } as Contex
 const write = async (target: Target, kind: PackageKind, name: SampleName): Promise<string> => {
   const folder = join(dir, `${target}-${kind}-${name}`);
   const project = { name: 'sample-1', target, package: kind, sample: samples[name], recipe: '3.13t' } as const;
+  if (await exists(folder)) return folder;
   await initProject(folder, { ...project, arch: process.arch === 'arm64' ? 'arm64' : 'x86_64' }, ctx);
   await symlink(layer, join(folder, 'layer.zip'));
   await mkdir(join(folder, 'build', 'function'), { recursive: true });
@@ -223,7 +225,7 @@ test('the AWS CLI takes deploy.sh, and asks Lambda for the right things', async 
     ] as const) {
       asked.length = 0;
       exists = false;
-      const folder = kind === 'layer' ? join(dir, `cli-${kind}-${name}`) : await write('cli', kind, name);
+      const folder = await write('cli', kind, name);
       const first = await execa('sh', ['deploy.sh'], { cwd: folder, env, reject: false, all: true });
       expect(first.exitCode, first.all).toBe(0);
       const created = asked.find(({ method, path }) => method === 'POST' && path === '/functions')?.body;
