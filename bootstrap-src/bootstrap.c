@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "frozen.h"
+#include "memory.h"
 
 #ifdef Py_GIL_DISABLED
 #define ABI_THREAD "t" /* lib/python3.13t, as configure --disable-gil installs it */
@@ -462,6 +463,7 @@ int main(int argc, char **argv)
             exec_wrapper(p.executable, argv[0]);
         }
         unsetenv(in_wrapper);
+        memory_keep_arenas();
         return run_lambda(&p, argc, argv, !direct);
     }
     /* The recipes leave out the coloured prompt of 3.13 (_pyrepl), which only a terminal would get; without this,

@@ -22,7 +22,7 @@ env -u PYTHONPATH -u PYTHONHOME PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 \
 
 objects=
 for source in "$here/bootstrap.c" "$here/module.c" "$here/json_encode.c" "$here/json_decode.c" "$here/yield.c" \
-  "$here/runtime_api.c" "$WORK/frozen.c"; do
+  "$here/memory.c" "$here/runtime_api.c" "$WORK/frozen.c"; do
   object=$WORK/$(basename "$source" .c).o
   # shellcheck disable=SC2086
   $CC ${CFLAGS:-} -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -I"$here" $INCLUDES -c "$source" -o "$object"

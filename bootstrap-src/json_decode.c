@@ -21,6 +21,9 @@
 #define REPEATING_TEXT 1024 /* bytes; below that, clearing the cache costs more than it saves */
 #define LONG_TEXT 16384   /* bytes; a document from which the collector's rounds are worth avoiding */
 #define EXACT_DIGITS 18   /* decimal digits that always fit in an int64_t */
+#ifndef TAKE_OVER
+#define TAKE_OVER 65536 /* bytes; a string from which not copying it is worth the trouble. The fuzzer has a smaller one */
+#endif
 
 typedef struct {
     const char *at, *end;
@@ -29,6 +32,10 @@ typedef struct {
     char *scratch; /* a string with its escapes undone, or a long number */
     size_t scratch_capacity;
     PyObject **keys; /* KEYS, each owned or NULL: documents repeat few keys many times. NULL for a short document */
+    PyObject *holder;   /* owned: the str whose memory the text lies in, or NULL: somebody else's memory, or taken over */
+    PyObject *taken;    /* owned: the string that took the holder's memory over */
+    char *around;       /* then: a copy of the text before it, of `before` bytes, and of the text after it */
+    size_t before;
 } reader;
 
 static PyObject *read_value(reader *r);
@@ -210,6 +217,47 @@ static inline size_t key_slot(const char *from, size_t length)
     return (size_t)(((first ^ (last << 31 | last >> 33)) * 0x9e3779b97f4a7c15ULL) >> (64 - KEYS_LOG2));
 }
 
+/* The plain ASCII string [from, from + length), which is most of the text, as the holder itself: what surrounds it is
+   copied away, it is moved to the front (by what came before it) and the holder cut to it. Reading goes on in the copy. */
+static PyObject *take_over(reader *r, const char *from, size_t length)
+{
+    char *text = PyUnicode_DATA(r->holder);
+    const char *stop = from + length;
+    size_t before = (size_t)(from - text), after = (size_t)(r->end - stop);
+    char *around = PyMem_Malloc(before + after + 1);
+    if (around == NULL) {
+        return PyErr_NoMemory();
+    }
+    memcpy(around, text, before);
+    memcpy(around + before, stop, after + 1); /* with the NUL */
+    memmove(text, from, length);
+    if (PyUnicode_Resize(&r->holder, (Py_ssize_t)length) < 0) {
+        PyMem_Free(around);
+        return NULL; /* no memory; the text is lost, and so is the invocation */
+    }
+    r->around = around;
+    r->before = before;
+    r->at = around + before + 1; /* behind the closing quote */
+    r->end = around + before + after;
+    r->taken = r->holder;
+    r->holder = NULL;
+    return Py_NewRef(r->taken);
+}
+
+/* The text as it was before a string took its memory over, for whoever has to say what is wrong with it. */
+static PyObject *put_together(const reader *r)
+{
+    size_t length = (size_t)PyUnicode_GET_LENGTH(r->taken), after = (size_t)(r->end - (r->around + r->before));
+    PyObject *whole = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(r->before + length + after));
+    if (whole != NULL) {
+        char *to = PyBytes_AS_STRING(whole);
+        memcpy(to, r->around, r->before);
+        memcpy(to + r->before, PyUnicode_DATA(r->taken), length);
+        memcpy(to + r->before + length, r->around + r->before, after);
+    }
+    return whole;
+}
+
 /* After the opening quote. */
 static PyObject *read_string(reader *r, bool key)
 {
@@ -226,6 +274,9 @@ static PyObject *read_string(reader *r, bool key)
         return PyUnicode_DecodeUTF8(from, close - from, "surrogatepass"); /* as json.loads decodes bytes */
     }
     size_t length = (size_t)(stop - from);
+    if (r->holder != NULL && length >= TAKE_OVER && length >= (size_t)PyUnicode_GET_LENGTH(r->holder) / 2) {
+        return take_over(r, from, length);
+    }
     r->at = stop + 1;
     PyObject **cached = NULL;
     if (key && r->keys != NULL && length > 1 && length <= KEY_MAX && r->end - from >= 8) {
@@ -509,31 +560,57 @@ static bool pause_collector(Py_ssize_t length)
     return length >= LONG_TEXT && PyGC_Disable() != 0;
 }
 
-PyObject *json_decode(const char *text, Py_ssize_t length)
+static PyObject *decode(reader *r, Py_ssize_t length)
 {
-    reader r = {.at = text, .end = text + length};
     PyObject *keys[KEYS];
     if (length >= REPEATING_TEXT) {
         memset(keys, 0, sizeof keys);
-        r.keys = keys;
+        r->keys = keys;
     }
     const bool paused = pause_collector(length);
-    skip_space(&r);
-    PyObject *value = read_value(&r);
+    skip_space(r);
+    PyObject *value = read_value(r);
     if (paused) {
         PyGC_Enable();
     }
     if (value != NULL) {
-        skip_space(&r);
-        if (r.at != r.end) {
+        skip_space(r);
+        if (r->at != r->end) {
             Py_DECREF(value);
             value = refuse();
         }
     }
-    for (size_t i = 0; r.keys != NULL && i < KEYS; i++) {
-        Py_XDECREF(r.keys[i]);
+    for (size_t i = 0; r->keys != NULL && i < KEYS; i++) {
+        Py_XDECREF(keys[i]);
     }
-    PyMem_Free(r.values);
-    PyMem_Free(r.scratch);
+    PyMem_Free(r->values);
+    PyMem_Free(r->scratch);
+    return value;
+}
+
+PyObject *json_decode(const char *text, Py_ssize_t length)
+{
+    return decode(&(reader){.at = text, .end = text + length}, length);
+}
+
+PyObject *json_decode_holder(PyObject **holder)
+{
+    const char *text = PyUnicode_DATA(*holder);
+    Py_ssize_t length = PyUnicode_GET_LENGTH(*holder);
+    reader r = {.at = text, .end = text + length, .holder = *holder};
+    *holder = NULL; /* it may move */
+    PyObject *value = decode(&r, length);
+    *holder = r.holder;
+    if (r.taken != NULL) {
+        if (value == NULL && PyErr_ExceptionMatches(PyExc_ValueError)) {
+            PyErr_Clear();
+            *holder = put_together(&r);
+            if (*holder != NULL) {
+                refuse();
+            }
+        }
+        Py_DECREF(r.taken);
+        PyMem_Free(r.around);
+    }
     return value;
 }

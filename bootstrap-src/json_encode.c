@@ -2,7 +2,9 @@
  * digits, bytes as text. Refuses to know where the text goes.
  *
  * Ownership: `out.bytes` is a bytes object that only this file can see until it is returned; it is grown with
- * _PyBytes_Resize and cut to its length at the end, so that the text is written once and hardly copied.
+ * _PyBytes_Resize and cut to its length at the end, so that the text is written once and hardly copied. A large string
+ * that is its own JSON is not copied at all where the caller takes parts: what was written so far becomes a part, the
+ * string itself the next.
  * Borrowed references are never held across a call that can run Python code or (free-threaded) let another thread
  * change the container: such items are taken as new references first.
  */
@@ -11,7 +13,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define LARGE 65536 /* bytes of text */
+#ifndef LARGE
+#define LARGE 65536 /* bytes of text. The fuzzer has fewer */
+#endif
 
 typedef struct frame {
     PyObject *container; /* borrowed: the caller's frame holds it */
@@ -23,6 +27,8 @@ typedef struct {
     char *at;
     Py_ssize_t length, capacity;
     bool ensure_ascii;
+    bool in_parts;   /* whether large strings may become parts of their own */
+    PyObject *parts; /* list of those that are finished, or NULL: none yet */
     PyObject *decimal; /* decimal.Decimal once it was looked for and found, else NULL */
     bool decimal_looked_for;
 } writer;
@@ -165,6 +171,57 @@ static inline Py_ssize_t plain_run(const Py_UCS1 *text, Py_ssize_t length)
     return i;
 }
 
+static int begin_bytes(writer *w)
+{
+    w->capacity = 256;
+    w->length = 0;
+    w->bytes = PyBytes_FromStringAndSize(NULL, w->capacity);
+    if (w->bytes == NULL) {
+        return -1;
+    }
+    w->at = PyBytes_AS_STRING(w->bytes);
+    return 0;
+}
+
+/* What was written, as a bytes object of the right length; NULL with MemoryError. */
+static PyObject *end_bytes(writer *w)
+{
+    PyObject *bytes = w->bytes;
+    w->bytes = NULL;
+    if (w->length >= LARGE) {
+        /* As _PyBytes_Resize ends. Nothing is given back: it is posted and freed, and to shrink may be to copy. */
+        Py_SET_SIZE(bytes, w->length);
+        PyBytes_AS_STRING(bytes)[w->length] = '\0';
+    } else {
+        (void)_PyBytes_Resize(&bytes, w->length); /* NULL when it fails */
+    }
+    return bytes;
+}
+
+static int add_part(writer *w, PyObject *part) /* steals part; NULL passes an error on */
+{
+    int result = part == NULL ? -1 : PyList_Append(w->parts, part);
+    Py_XDECREF(part);
+    return result;
+}
+
+/* `text` between two parts of ours. */
+static int write_as_part(writer *w, PyObject *text)
+{
+    if (w->parts == NULL && (w->parts = PyList_New(0)) == NULL) {
+        return -1;
+    }
+    if (PUT(w, "\"") < 0 || add_part(w, end_bytes(w)) < 0 || PyList_Append(w->parts, text) < 0 || begin_bytes(w) < 0) {
+        return -1;
+    }
+    return PUT(w, "\"");
+}
+
+static bool may_be_part(const writer *w, Py_ssize_t length)
+{
+    return w->in_parts && length >= LARGE && (w->parts == NULL || PyList_GET_SIZE(w->parts) <= JSON_PARTS_MAX - 3);
+}
+
 static int write_string(writer *w, PyObject *text)
 {
 #if PY_VERSION_HEX < 0x030c0000
@@ -176,11 +233,14 @@ static int write_string(writer *w, PyObject *text)
     int kind = (int)PyUnicode_KIND(text);
     const void *data = PyUnicode_DATA(text);
     if (PyUnicode_IS_COMPACT_ASCII(text)) { /* most text: room, quote, run, quote, and the room is asked for once */
+        i = plain_run(data, length);
+        if (i == length && may_be_part(w, length)) {
+            return write_as_part(w, text);
+        }
         if (reserve(w, length + 2) < 0) {
             return -1;
         }
         char *to = w->at + w->length;
-        i = plain_run(data, length);
         to[0] = '"';
         memcpy(to + 1, data, (size_t)i);
         w->length += i + 1;
@@ -667,24 +727,29 @@ static int write_value(writer *w, PyObject *value, const frame *outer)
     return refuse(value);
 }
 
+static PyObject *encode(PyObject *value, bool ensure_ascii, bool in_parts)
+{
+    writer w = {.ensure_ascii = ensure_ascii, .in_parts = in_parts};
+    PyObject *all = NULL;
+    if (begin_bytes(&w) == 0 && write_value(&w, value, NULL) == 0) {
+        if (w.parts == NULL) {
+            all = end_bytes(&w);
+        } else if (add_part(&w, end_bytes(&w)) == 0) {
+            all = PyList_AsTuple(w.parts);
+        }
+    }
+    Py_XDECREF(w.bytes);
+    Py_XDECREF(w.parts);
+    Py_XDECREF(w.decimal);
+    return all;
+}
+
 PyObject *json_encode(PyObject *value, bool ensure_ascii)
 {
-    writer w = {.ensure_ascii = ensure_ascii, .capacity = 256};
-    w.bytes = PyBytes_FromStringAndSize(NULL, w.capacity);
-    if (w.bytes == NULL) {
-        return NULL;
-    }
-    w.at = PyBytes_AS_STRING(w.bytes);
-    int result = write_value(&w, value, NULL);
-    Py_XDECREF(w.decimal);
-    if (result == 0 && w.length >= LARGE) {
-        /* As _PyBytes_Resize ends. Nothing is given back: it is posted and freed, and to shrink may be to copy. */
-        Py_SET_SIZE(w.bytes, w.length);
-        PyBytes_AS_STRING(w.bytes)[w.length] = '\0';
-    } else if (result == 0) {
-        (void)_PyBytes_Resize(&w.bytes, w.length); /* NULL with MemoryError when it fails */
-    } else {
-        Py_CLEAR(w.bytes);
-    }
-    return w.bytes;
+    return encode(value, ensure_ascii, false);
+}
+
+PyObject *json_encode_parts(PyObject *value, bool ensure_ascii)
+{
+    return encode(value, ensure_ascii, true);
 }

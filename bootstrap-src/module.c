@@ -17,12 +17,21 @@
 
 #include "json_decode.h"
 #include "json_encode.h"
+#include "memory.h"
 #include "runtime_api.h"
 
 typedef struct {
     PyObject *error;  /* _runtime_api.Error: the Runtime API could not be reached or understood */
     PyTypeObject *client;
+    PyTypeObject *event;
 } module_state;
+
+/* The text of a large event, in memory that the largest string in it can take over (json_decode.h). For Python it is
+   something that bytes() takes. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *text; /* owned: a str that is none yet (its data are any bytes), a bytes object, or NULL: taken over */
+} event_object;
 
 typedef struct {
     PyObject_HEAD
@@ -176,17 +185,37 @@ static PyObject *raise_error(client_object *self, ra_result result)
     return NULL;
 }
 
-/* The answer's body as bytes, read straight into the object when its length is known. */
+#define LARGE_EVENT 65536 /* bytes */
+
+/* An Event around text, which it steals. */
+static PyObject *make_event(client_object *self, PyObject *text)
+{
+    PyTypeObject *type = state_of_client(self)->event;
+    event_object *event = (event_object *)type->tp_alloc(type, 0);
+    if (event == NULL) {
+        Py_DECREF(text);
+        return NULL;
+    }
+    event->text = text;
+    return (PyObject *)event;
+}
+
+/* The answer's body, read straight into the object when its length is known: bytes, or an Event for a large one. */
 static PyObject *read_body(client_object *self, const ra_head *head)
 {
     ra_result result;
     if (head->length >= 0) {
-        PyObject *body = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)head->length);
+        const bool large = head->status == 200 && head->length >= LARGE_EVENT;
+        if (large) {
+            memory_expect((size_t)head->length);
+        }
+        PyObject *body = large ? PyUnicode_New((Py_ssize_t)head->length, 127)
+                               : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)head->length);
         if (body == NULL) {
             return NULL;
         }
         /* Nobody else can see the object yet, so writing into it without the GIL is safe. */
-        char *to = PyBytes_AS_STRING(body);
+        char *to = large ? PyUnicode_DATA(body) : PyBytes_AS_STRING(body);
         if (ra_buffered(self->http) >= (size_t)head->length) {
             result = ra_read_sized(self->http, to);
         } else {
@@ -196,7 +225,7 @@ static PyObject *read_body(client_object *self, const ra_head *head)
             Py_DECREF(body);
             return raise_error(self, result);
         }
-        return body;
+        return large ? make_event(self, body) : body;
     }
     char *text = NULL;
     size_t length = 0;
@@ -221,8 +250,8 @@ static PyObject *text_or_none(ra_text text)
 PyDoc_STRVAR(next_doc,
              "next() -> (status, body, content_type, request_id, invocation_id, deadline_ms, function_arn, trace_id,\n"
              "           client_context, cognito_identity, tenant_id)\n\n"
-             "Waits for the next invocation, for ever if need be. body is bytes, the others str, or None when absent\n"
-             "or empty. Raises Error when the Runtime API cannot be used.");
+             "Waits for the next invocation, for ever if need be. body is bytes or (a large one) an Event, the others\n"
+             "str, or None when absent or empty. Raises Error when the Runtime API cannot be used.");
 
 static PyObject *invocation(client_object *self, const ra_head *head)
 {
@@ -264,6 +293,7 @@ static PyObject *client_next(PyObject *object, PyObject *Py_UNUSED(ignored))
         leave_call(self);
         return NULL;
     }
+    memory_forget_start();
     WITHOUT_GIL(self, result = ra_next(self->http, &head));
     unwatch_signals(self);
     PyObject *answer = result == RA_OK ? invocation(self, &head) : raise_error(self, result);
@@ -282,26 +312,56 @@ static PyObject *status_and_body(client_object *self, ra_result result, const ra
 }
 
 PyDoc_STRVAR(respond_doc, "respond(request_id, invocation_id or None, content_type, body) -> (status, body)\n\n"
-                          "Posts an invocation's result. body is any bytes-like object and is sent from where it is.");
+                          "Posts an invocation's result. body is any bytes-like object, or what encode_parts gave, and is\n"
+                          "sent from where it is.");
+
+/* Points `parts` at a body's memory, which `view` or the tuple holds. Returns how many there are, or -1. */
+static Py_ssize_t body_parts(PyObject *body, Py_buffer *view, struct iovec parts[RA_PARTS_MAX])
+{
+    _Static_assert(JSON_PARTS_MAX <= RA_PARTS_MAX, "what is encoded can be sent");
+    if (!PyTuple_CheckExact(body)) {
+        if (PyObject_GetBuffer(body, view, PyBUF_SIMPLE) < 0) {
+            return -1;
+        }
+        parts[0] = (struct iovec){view->buf, (size_t)view->len};
+        return 1;
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(body);
+    for (Py_ssize_t i = 0; i < count && i < RA_PARTS_MAX; i++) {
+        PyObject *part = PyTuple_GET_ITEM(body, i);
+        if (PyBytes_Check(part)) {
+            parts[i] = (struct iovec){PyBytes_AS_STRING(part), (size_t)PyBytes_GET_SIZE(part)};
+        } else if (PyUnicode_Check(part) && PyUnicode_IS_COMPACT_ASCII(part)) {
+            parts[i] = (struct iovec){PyUnicode_DATA(part), (size_t)PyUnicode_GET_LENGTH(part)};
+        } else {
+            PyErr_SetString(PyExc_TypeError, "a part of a body must be bytes or an ASCII str");
+            return -1;
+        }
+    }
+    return count; /* too many are ra_respond's to refuse */
+}
 
 static PyObject *client_respond(PyObject *object, PyObject *arguments)
 {
     client_object *self = (client_object *)object;
     const char *request_id, *invocation_id, *content_type;
-    Py_buffer body;
+    PyObject *body;
+    Py_buffer view = {0};
+    struct iovec parts[RA_PARTS_MAX];
     ra_head head;
     ra_result result;
-    if (!PyArg_ParseTuple(arguments, "szsy*:respond", &request_id, &invocation_id, &content_type, &body)) {
+    if (!PyArg_ParseTuple(arguments, "szsO:respond", &request_id, &invocation_id, &content_type, &body)) {
         return NULL;
     }
+    Py_ssize_t count = body_parts(body, &view, parts);
     PyObject *answer = NULL;
-    if (enter_call(self) == 0) {
-        WITHOUT_GIL(self, result = ra_respond(self->http, request_id, invocation_id, content_type, body.buf,
-                                              (size_t)body.len, &head));
+    if (count >= 0 && enter_call(self) == 0) {
+        WITHOUT_GIL(self, result = ra_respond(self->http, request_id, invocation_id, content_type, parts, (size_t)count,
+                                              &head));
         answer = status_and_body(self, result, &head);
         leave_call(self);
     }
-    PyBuffer_Release(&body);
+    PyBuffer_Release(&view); /* nothing, when there is none */
     return answer;
 }
 
@@ -363,6 +423,7 @@ static PyObject *client_next_send(PyObject *object, PyObject *Py_UNUSED(ignored)
     if (enter_call(self) < 0) {
         return NULL;
     }
+    memory_forget_start();
     WITHOUT_GIL(self, result = ra_next_send(self->http));
     PyObject *answer =
         result == RA_OK ? PyLong_FromLong(ra_descriptor(self->http)) : raise_error(self, result);
@@ -591,6 +652,44 @@ static PyType_Spec client_spec = {
     .slots = client_slots,
 };
 
+/* ---- large events ------------------------------------------------------------------------------------------- */
+
+static int event_buffer(PyObject *object, Py_buffer *view, int flags)
+{
+    PyObject *text = ((event_object *)object)->text;
+    if (text == NULL) {
+        PyErr_SetString(PyExc_BufferError, "the event's memory was taken over when it was decoded");
+        view->obj = NULL;
+        return -1;
+    }
+    if (PyBytes_Check(text)) {
+        return PyBuffer_FillInfo(view, object, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), 1, flags);
+    }
+    return PyBuffer_FillInfo(view, object, PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text), 1, flags);
+}
+
+static void event_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    Py_XDECREF(((event_object *)object)->text);
+    type->tp_free(object);
+    Py_DECREF(type); /* instances of heap types hold their type */
+}
+
+static PyType_Slot event_slots[] = {
+    {Py_tp_doc, "The text of a large event; bytes() copies it."},
+    {Py_tp_dealloc, event_dealloc},
+    {Py_bf_getbuffer, event_buffer},
+    {0, NULL},
+};
+
+static PyType_Spec event_spec = {
+    .name = "_runtime_api.Event",
+    .basicsize = sizeof(event_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = event_slots,
+};
+
 /* ---- the module --------------------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(encode_doc, "encode(value, ensure_ascii) -> bytes\n\n"
@@ -606,12 +705,34 @@ static PyObject *module_encode(PyObject *Py_UNUSED(module), PyObject *arguments)
     return json_encode(value, ensure_ascii != 0);
 }
 
-PyDoc_STRVAR(decode_doc, "decode(str or bytes) -> value\n\n"
-                         "json.loads of UTF-8, or ValueError without a reason: json.loads knows it.");
+PyDoc_STRVAR(encode_parts_doc, "encode_parts(value, ensure_ascii) -> bytes, or a tuple of bytes and str\n\n"
+                               "encode() for respond(): large text stays where it is.");
 
-static PyObject *module_decode(PyObject *Py_UNUSED(module), PyObject *text)
+static PyObject *module_encode_parts(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
+    PyObject *value;
+    int ensure_ascii;
+    if (!PyArg_ParseTuple(arguments, "Op:encode_parts", &value, &ensure_ascii)) {
+        return NULL;
+    }
+    return json_encode_parts(value, ensure_ascii != 0);
+}
+
+PyDoc_STRVAR(decode_doc, "decode(str, bytes or Event) -> value\n\n"
+                         "json.loads of UTF-8, or ValueError without a reason: json.loads knows it. An Event may be empty\n"
+                         "afterwards, unless it was refused.");
+
+static PyObject *module_decode(PyObject *module, PyObject *text)
+{
+    module_state *state = PyModule_GetState(module);
     Py_ssize_t length = 0;
+    if (Py_IS_TYPE(text, state->event)) {
+        event_object *event = (event_object *)text;
+        if (event->text != NULL && PyUnicode_Check(event->text)) {
+            return json_decode_holder(&event->text);
+        }
+        text = event->text == NULL ? Py_None : event->text;
+    }
     if (PyBytes_Check(text)) {
         return json_decode(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text));
     }
@@ -689,6 +810,7 @@ static PyObject *module_die_with_parent(PyObject *Py_UNUSED(module), PyObject *P
 
 static PyMethodDef module_methods[] = {
     {"encode", module_encode, METH_VARARGS, encode_doc},
+    {"encode_parts", module_encode_parts, METH_VARARGS, encode_parts_doc},
     {"decode", module_decode, METH_O, decode_doc},
     {"compile", (PyCFunction)(void (*)(void))module_compile, METH_VARARGS | METH_KEYWORDS, compile_doc},
     {"put_trace_id", module_put_trace_id, METH_O, put_trace_id_doc},
@@ -715,6 +837,10 @@ static int module_exec(PyObject *module)
     if (state->client == NULL) {
         return -1;
     }
+    state->event = (PyTypeObject *)PyType_FromModuleAndSpec(module, &event_spec, NULL);
+    if (state->event == NULL) {
+        return -1;
+    }
     return PyModule_AddType(module, state->client);
 }
 
@@ -724,6 +850,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     if (state != NULL) {
         Py_VISIT(state->error);
         Py_VISIT(state->client);
+        Py_VISIT(state->event);
     }
     return 0;
 }
@@ -734,6 +861,7 @@ static int module_clear(PyObject *module)
     if (state != NULL) {
         Py_CLEAR(state->error);
         Py_CLEAR(state->client);
+        Py_CLEAR(state->event);
     }
     return 0;
 }

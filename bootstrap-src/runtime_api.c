@@ -805,7 +805,8 @@ static ra_result read_answer(ra_client *c, ra_head *head, bool *any)
     }
 }
 
-static ra_result exchange(ra_client *c, const char *head_text, size_t head_length, const void *body, size_t body_length,
+/* `body` has at most RA_PARTS_MAX parts. */
+static ra_result exchange(ra_client *c, const char *head_text, size_t head_length, const struct iovec *body, size_t count,
                           ra_head *head)
 {
     for (;;) {
@@ -816,8 +817,12 @@ static ra_result exchange(ra_client *c, const char *head_text, size_t head_lengt
         }
         bool was_reused = c->reused;
         size_t sent = 0;
-        struct iovec parts[2] = {{(void *)head_text, head_length}, {(void *)body, body_length}};
-        result = send_parts(c, parts, 2, true, &sent, &answered);
+        struct iovec parts[1 + RA_PARTS_MAX]; /* used up by each attempt */
+        parts[0] = (struct iovec){(void *)head_text, head_length};
+        if (count > 0) {
+            memcpy(parts + 1, body, count * sizeof *body);
+        }
+        result = send_parts(c, parts, 1 + count, true, &sent, &answered);
         if (result == RA_OK) {
             result = read_answer(c, head, &any);
         }
@@ -924,12 +929,12 @@ static void start(request_head *h, ra_client *c, const char *method, const char 
     put_header(h, "User-Agent", c->user_agent);
 }
 
-static ra_result finish(request_head *h, ra_client *c, const void *body, size_t length, ra_head *head)
+static ra_result finish(request_head *h, ra_client *c, const struct iovec *body, size_t count, ra_head *head)
 {
     put_text(h, "\r\n");
     ra_result result = h->result;
     if (result == RA_OK) {
-        result = exchange(c, h->text, h->length, body, length, head);
+        result = exchange(c, h->text, h->length, body, count, head);
     } else if (result == RA_BAD_ARGUMENT) {
         failed(c, result, "a header value holds a line break");
     }
@@ -999,13 +1004,20 @@ unsigned ra_connections(const ra_client *c)
 }
 
 ra_result ra_respond(ra_client *c, const char *request_id, const char *invocation_id, const char *content_type,
-                     const void *body, size_t length, ra_head *head)
+                     const struct iovec *parts, size_t count, ra_head *head)
 {
     request_head h = {0};
+    size_t length = 0;
+    if (count > RA_PARTS_MAX) {
+        return failed(c, RA_BAD_ARGUMENT, "a body of more than %d parts", RA_PARTS_MAX);
+    }
+    for (size_t i = 0; i < count; i++) {
+        length += parts[i].iov_len;
+    }
     start(&h, c, "POST ", API "/invocation/", request_id, "/response");
     put_header(&h, "Lambda-Runtime-Invocation-Id", invocation_id);
     put_body_headers(&h, content_type, length);
-    return finish(&h, c, body, length, head);
+    return finish(&h, c, parts, count, head);
 }
 
 ra_result ra_fail(ra_client *c, const char *request_id, const char *invocation_id, const char *xray_cause,
@@ -1016,7 +1028,7 @@ ra_result ra_fail(ra_client *c, const char *request_id, const char *invocation_i
     put_header(&h, "Lambda-Runtime-Invocation-Id", invocation_id);
     put_header(&h, "Lambda-Runtime-Function-XRay-Error-Cause", xray_cause);
     put_body_headers(&h, "application/json", length);
-    return finish(&h, c, body, length, head);
+    return finish(&h, c, &(struct iovec){(void *)body, length}, 1, head);
 }
 
 ra_result ra_init_fail(ra_client *c, const char *error_type, const void *body, size_t length, ra_head *head)
@@ -1025,7 +1037,7 @@ ra_result ra_init_fail(ra_client *c, const char *error_type, const void *body, s
     start(&h, c, "POST ", API "/init/error", NULL, "");
     put_header(&h, "Lambda-Runtime-Function-Error-Type", error_type);
     put_body_headers(&h, "application/json", length);
-    return finish(&h, c, body, length, head);
+    return finish(&h, c, &(struct iovec){(void *)body, length}, 1, head);
 }
 
 /* ---- a response in pieces ----------------------------------------------------------------------------------- */

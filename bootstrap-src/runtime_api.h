@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 typedef struct ra_client ra_client;
 
@@ -69,10 +70,12 @@ void ra_wake_on(ra_client *client, int fd);
 
 /* Each call sends one request and reads the answer's head. The body must then be read, or is dropped together with
    the connection at the next call. An idle connection that turns out to be dead is replaced once, transparently.
-   Ids, types and causes are NUL-terminated; NULL leaves the header out. Bodies are sent from where they are. */
+   Ids, types and causes are NUL-terminated; NULL leaves the header out. Bodies are sent from where they are; that of a
+   response may lie in several places (at most RA_PARTS_MAX). */
 ra_result ra_next(ra_client *client, ra_head *head);
+#define RA_PARTS_MAX 64
 ra_result ra_respond(ra_client *client, const char *request_id, const char *invocation_id, const char *content_type,
-                     const void *body, size_t length, ra_head *head);
+                     const struct iovec *parts, size_t count, ra_head *head);
 ra_result ra_fail(ra_client *client, const char *request_id, const char *invocation_id, const char *xray_cause,
                   const void *body, size_t length, ra_head *head);
 ra_result ra_init_fail(ra_client *client, const char *error_type, const void *body, size_t length, ra_head *head);

@@ -7,7 +7,7 @@ several invocations at once are arranged (concurrency.py); what is different the
 import sys
 
 from _runtime_api import Client, Error
-from make_runtime import context, handler, invocation, payload, settings
+from make_runtime import context, garbage, handler, invocation, payload, settings
 
 # Several invocations share this process: the environment, which they share too, is left alone.
 together = False
@@ -37,6 +37,7 @@ def run(handler_string):
     except Exception as error:
         report_init_error(client, error, concurrency_limit is not None)
         raise SystemExit(1) from None
+    garbage.resume()
     if settings.initialization_type == 'snap-start':
         from make_runtime import snapshot
 

@@ -11,25 +11,20 @@ BINARY = 'application/unknown'
 
 
 def decode(text):
-    """json.loads of str or bytes."""
+    """json.loads of str, bytes or a Client's Event."""
     try:
         return _runtime_api.decode(text)
     except ValueError:
         # Something is wrong with it (or it has a byte order mark, or is UTF-16): json finds out what, in its own words.
         import json
 
-        return json.loads(text)
-
-
-def encode(value):
-    """bytes of json.dumps(value), as the managed runtime writes it."""
-    return _runtime_api.encode(value, settings.ensure_ascii)
+        return json.loads(text if isinstance(text, str) else bytes(text))
 
 
 def unmarshal(body, content_type):
     """The event. Anything but JSON reaches the handler as bytes."""
     if content_type is not None and content_type != JSON:
-        return body
+        return bytes(body)
     try:
         try:
             return _runtime_api.decode(body)
@@ -50,11 +45,11 @@ def unmarshal_header(text, name):
 
 
 def marshal(value):
-    """(body, content type) of a handler's result."""
+    """(body, content type) of a handler's result, for Client.respond()."""
     if isinstance(value, bytes):
         return value, BINARY
     try:
-        return encode(value), JSON
+        return _runtime_api.encode_parts(value, settings.ensure_ascii), JSON
     except Exception as error:
         raise _fault('Runtime.MarshalError', 'Unable to marshal response: %s' % error) from None
 

@@ -11,10 +11,11 @@ import _frozen_importlib
 import _frozen_importlib_external
 import _imp
 import _runtime_api
-from make_runtime import handler, settings
+from make_runtime import garbage, handler, settings
 
 
 def prepare(site_folders, customized):
+    garbage.spare()
     # A print reaches the log when its line ends; what has no line end, at the end of the invocation (see loop.py).
     # stderr does that by itself. PYTHONUNBUFFERED, if set, has already made both go out at every write.
     if sys.stdout is not None:

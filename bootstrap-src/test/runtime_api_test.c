@@ -29,6 +29,8 @@ static const char *current = "";
         }                                                                                                              \
     } while (0)
 
+#define PART(body, length) (&(struct iovec){(void *)(uintptr_t)(body), (length)}), 1
+
 /* ---- the server --------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -343,10 +345,12 @@ static void test_posts(void)
     current = "posts";
     start_server(&s, script, 3);
     ra_client *client = ra_open(address, "a");
-    CHECK(ra_respond(client, "id/ 1", "inv", "text/x", "body", 4, &head) == RA_OK && ra_read_sized(client, &byte) == RA_OK);
+    struct iovec body[RA_PARTS_MAX + 1] = {{"bo", 2}, {"", 0}, {"dy", 2}};
+    CHECK(ra_respond(client, "id/ 1", "inv", "text/x", body, 3, &head) == RA_OK && ra_read_sized(client, &byte) == RA_OK);
+    CHECK(ra_respond(client, "id", NULL, "t", body, RA_PARTS_MAX + 1, &head) == RA_BAD_ARGUMENT);
     CHECK(ra_fail(client, "id", NULL, "{}", "E", 1, &head) == RA_OK && ra_read_sized(client, &byte) == RA_OK);
     CHECK(ra_init_fail(client, "Runtime.X", "", 0, &head) == RA_OK && ra_read_sized(client, &byte) == RA_OK);
-    CHECK(ra_respond(client, "id", "a\r\nForged: 1", "t", "", 0, &head) == RA_BAD_ARGUMENT);
+    CHECK(ra_respond(client, "id", "a\r\nForged: 1", "t", PART("", 0), &head) == RA_BAD_ARGUMENT);
     CHECK(ra_fail(client, "id", NULL, "{\n}", "", 0, &head) == RA_BAD_ARGUMENT);
     stop_server(&s, client);
     char expected[1024];
@@ -437,7 +441,7 @@ static void test_sizes(void)
     ra_client *client = ra_open(address, "test");
     CHECK(ra_next(client, &head) == RA_OK && head.length == (int64_t)length);
     CHECK(ra_read_sized(client, body) == RA_OK && memcmp(body, big + head_length, length) == 0);
-    CHECK(ra_respond(client, "r", NULL, "t", body, length, &head) == RA_OK && ra_read_sized(client, &byte) == RA_OK);
+    CHECK(ra_respond(client, "r", NULL, "t", PART(body, length), &head) == RA_OK && ra_read_sized(client, &byte) == RA_OK);
     stop_server(&s, client);
     CHECK(s.body_bytes == length);
 
@@ -445,7 +449,7 @@ static void test_sizes(void)
     answer early[] = {{"HTTP/1.1 413 Too Large\r\nContent-Length: 1\r\n\r\nx", 0, 0, true, true}, {SMALL, 0, 0, false, false}};
     start_server(&s, early, 2);
     client = ra_open(address, "test");
-    CHECK(ra_respond(client, "r", NULL, "t", body, length, &head) == RA_OK && head.status == 413);
+    CHECK(ra_respond(client, "r", NULL, "t", PART(body, length), &head) == RA_OK && head.status == 413);
     CHECK(ra_read_sized(client, &byte) == RA_OK);
     CHECK(ra_next(client, &head) == RA_OK && head.status == 200); /* on a new connection */
     stop_server(&s, client);

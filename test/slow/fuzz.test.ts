@@ -86,7 +86,10 @@ describe.concurrent(`in ${seconds} seconds`, () => {
     const includes = await flags('--includes');
     skip(includes.length === 0, 'python3-config is needed (apt-get install python3-dev)');
     const files = [join(target, 'json_fuzz.c'), ...['decode', 'encode'].map((one) => join(codec, `json_${one}.c`))];
-    const built = await compile([...includes, ...files, ...(await flags('--ldflags'))], join(folder, 'json'));
+    const built = await compile(
+      ['-DTAKE_OVER=8', '-DLARGE=16', ...includes, ...files, ...(await flags('--ldflags'))],
+      join(folder, 'json'),
+    );
     expect(built.all).toBe('');
     await fuzz('json', 'json-corpus', ['-max_len=4096']);
   });

@@ -2,7 +2,8 @@
  *
  * An input is a document. What our decoder accepts, json.loads must accept with an equal value; what it refuses, json.loads
  * must refuse too, but for the encodings that are left to it. What was decoded is encoded again, both ways, and must be
- * what json.dumps writes. Python allocates with malloc here, so that AddressSanitizer sees its objects, and the document
+ * what json.dumps writes, also in parts. The document is decoded twice, the second time in memory that its longest string
+ * may take over: built with thresholds (TAKE_OVER, LARGE) that an input can reach. Python allocates with malloc here, so that AddressSanitizer sees its objects, and the document
  * lies in memory of exactly its size. Refuses to know HTTP.
  */
 #include "../../json_decode.h"
@@ -83,6 +84,31 @@ static void check_equal(PyObject *ours, PyObject *theirs)
     Py_XDECREF(b);
 }
 
+/* Parts, joined, are what is written in one piece (which is judged). */
+static void check_parts(PyObject *value, bool ensure_ascii, PyObject *whole)
+{
+    PyObject *parts = json_encode_parts(value, ensure_ascii);
+    REQUIRE((parts == NULL) == (whole == NULL));
+    if (parts == NULL || PyBytes_Check(parts)) {
+        REQUIRE(parts == NULL || PyObject_RichCompareBool(parts, whole, Py_EQ) == 1);
+        PyErr_Clear();
+        Py_XDECREF(parts);
+        return;
+    }
+    const char *at = PyBytes_AS_STRING(whole), *end = at + PyBytes_GET_SIZE(whole);
+    REQUIRE(PyTuple_CheckExact(parts) && PyTuple_GET_SIZE(parts) <= JSON_PARTS_MAX);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
+        PyObject *part = PyTuple_GET_ITEM(parts, i);
+        REQUIRE(PyBytes_Check(part) || PyUnicode_IS_COMPACT_ASCII(part));
+        Py_ssize_t length = PyBytes_Check(part) ? PyBytes_GET_SIZE(part) : PyUnicode_GET_LENGTH(part);
+        const void *text = PyBytes_Check(part) ? PyBytes_AS_STRING(part) : PyUnicode_DATA(part);
+        REQUIRE(end - at >= length && memcmp(at, text, (size_t)length) == 0);
+        at += length;
+    }
+    REQUIRE(at == end);
+    Py_DECREF(parts);
+}
+
 static void check_encoded(PyObject *value, bool ensure_ascii)
 {
     PyObject *ours = json_encode(value, ensure_ascii);
@@ -92,6 +118,7 @@ static void check_encoded(PyObject *value, bool ensure_ascii)
     }
     REQUIRE(ours != NULL || PyErr_ExceptionMatches(PyExc_ValueError)); /* a lone surrogate in UTF-8 */
     PyErr_Clear();
+    check_parts(value, ensure_ascii, ours);
     PyObject *theirs = PyObject_CallFunction(dumps, "OO", value, ensure_ascii ? Py_True : Py_False);
     if (theirs == NULL) {
         REQUIRE(limit_reached() || (ours == NULL && PyErr_ExceptionMatches(PyExc_ValueError)));
@@ -102,6 +129,31 @@ static void check_encoded(PyObject *value, bool ensure_ascii)
     }
     Py_XDECREF(ours);
     Py_XDECREF(theirs);
+}
+
+/* `ours` is what the document gave where its memory stays as it is, or NULL: refused. */
+static void check_taken_over(const uint8_t *data, size_t size, PyObject *ours)
+{
+    PyObject *holder = PyUnicode_New((Py_ssize_t)size, 127);
+    REQUIRE(holder != NULL);
+    if (size == 0) { /* the one empty string is everybody's */
+        Py_DECREF(holder);
+        return;
+    }
+    memcpy(PyUnicode_DATA(holder), data, size);
+    PyObject *again = json_decode_holder(&holder);
+    if (again == NULL) {
+        REQUIRE(PyErr_Occurred() && (ours == NULL || limit_reached()));
+        PyErr_Clear();
+        const void *text = PyBytes_Check(holder) ? (void *)PyBytes_AS_STRING(holder) : PyUnicode_DATA(holder);
+        Py_ssize_t length = PyBytes_Check(holder) ? PyBytes_GET_SIZE(holder) : PyUnicode_GET_LENGTH(holder);
+        REQUIRE((size_t)length == size && memcmp(text, data, size) == 0);
+    } else {
+        REQUIRE(ours != NULL);
+        check_equal(again, ours);
+    }
+    Py_XDECREF(again);
+    Py_XDECREF(holder);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -122,6 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     REQUIRE(!refused || PyErr_ExceptionMatches(PyExc_ValueError));
     PyErr_Clear();
+    check_taken_over(data, size, ours);
     PyObject *document = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size);
     REQUIRE(document != NULL);
     PyObject *theirs = PyObject_CallOneArg(loads, document);
