@@ -38,6 +38,8 @@ Examples:
   make-runtime build 3.13t                             compile, package and verify dist/out/<name>/layer.zip
   make-runtime image 3.13t --tar                       the same as a container image: FROM it, or docker load it
   make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
+  make-runtime init my-function                        a project: handler, local test, SAM, CDK, Terraform or CLI
+  make-runtime deps -r requirements.txt --for layer.zip --code ./src   the function's packages, for that runtime
   make-runtime doctor                                  what this machine lacks
 
 Environment:

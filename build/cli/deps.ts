@@ -73,6 +73,11 @@ function warn(made: Deps, options: DepsOptions, { ctx }: Edge): void {
     const rows = made.passedOver.map(({ name, chosen, newest }) => `${name} ${newest} (chosen: ${chosen})`);
     ctx.report({ type: 'note', message: `Newer, but without a wheel for this Python: ${rows.join(', ')}.` });
   }
+  if (!made.compiled)
+    say(
+      'There is no bytecode in it: nothing on this machine compiles for that Python.',
+      'Install the same Python version here (its minor version is enough), or run this on the processor of the runtime.',
+    );
   if (made.uncompiled.length > 0) say(`Python does not compile: ${made.uncompiled.join(', ')}.`);
   if (made.needsS3)
     say(`${made.path} is larger than the 50 MB that Lambda takes directly.`, 'Upload it through an S3 bucket.');

@@ -77,6 +77,8 @@ export interface Deps {
   readonly hashChecked: boolean;
   /** Whether packages were imported on the runtime itself. */
   readonly imported: boolean;
+  /** Whether there is bytecode in it. */
+  readonly compiled: boolean;
   /** Sources of the function that do not compile. */
   readonly uncompiled: readonly string[];
 }
@@ -144,6 +146,7 @@ async function inScratch(
     passedOver: choice.passedOver,
     hashChecked: hashes.size > 0,
     imported: trials !== undefined,
+    compiled: target.compiler !== undefined,
     uncompiled: compiled.uncompiled.filter((path) => code.entries.has(path)),
   };
 }

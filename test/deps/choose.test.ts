@@ -16,9 +16,16 @@ import { samplePlan } from '../verify/sample-plan.ts';
 let dir: string;
 let ctx: Context;
 const hashes = new Map<string, string>();
-const own = await execa('python3', ['-c', 'import os, pip; print(os.path.dirname(os.path.dirname(pip.__file__)))'], {
-  reject: false,
-});
+/** The package pip of python3, or the wheel that ensurepip would install (Debian's python3-venv): both can be imported. */
+const find = `import glob, os
+try:
+    import pip
+    print(os.path.dirname(os.path.dirname(pip.__file__)))
+except ImportError:
+    import ensurepip
+    places = [os.path.join(os.path.dirname(ensurepip.__file__), '_bundled'), '/usr/share/python-wheels']
+    print([wheel for place in places for wheel in glob.glob(place + '/pip-*.whl')][0])`;
+const own = await execa('python3', ['-c', find], { reject: false });
 const pip = own.exitCode === 0 ? own.stdout.trim() : undefined;
 
 beforeAll(async () => {
@@ -122,7 +129,8 @@ describe.skipIf(pip === undefined)('wheels', () => {
     await expect(chooseWheels(request, without)).rejects.toMatchObject({ remedy: 'Install python3: pip runs on it.' });
   });
 });
-if (pip === undefined) test('wheels', ({ skip }) => skip('python3 here has no pip (Debian: python3-pip)'));
+if (pip === undefined)
+  test('wheels', ({ skip }) => skip('python3 here has no pip, and no wheel of it (Debian: python3-venv)'));
 
 test('what pip skipped, as its log words it', () => {
   const log = [
