@@ -59,7 +59,12 @@ interface Asker {
 /** Numbered lists and one line each: works in every terminal, also without colours or cursor keys. */
 function asker({ ctx }: Edge): Asker {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const question = (text: string): Promise<string> => terminal.question(text, { signal: ctx.signal });
+  // Ctrl-C and Ctrl-D close it, and a question that nobody will answer never settles by itself.
+  const question = (text: string): Promise<string> =>
+    new Promise((answer, refuse) => {
+      terminal.once('close', () => refuse(new MakeRuntimeError('CANCELLED', 'Stopped; nothing was written.')));
+      terminal.question(text, { signal: ctx.signal }).then(answer, refuse);
+    });
   return {
     async text(what, fallback) {
       return (await question(`${what} (${fallback}): `)).trim() || fallback;

@@ -77,8 +77,7 @@ export const exitStatus = {
   DEPS_NO_WHEEL: 152,
   DEPS_BUILD_FAILED: 153,
   DEPS_GIL_ENABLED: 154,
-  DEPS_IMPORT_FAILED: 155,
-  TEMPLATE_UNAVAILABLE: 156,
+  TEMPLATE_UNAVAILABLE: 155,
 } as const;
 
 export type ErrorCode = keyof typeof exitStatus;

@@ -90,3 +90,48 @@ test('without a terminal, flags and defaults; a folder has to be named', async (
   expect((await run()).exitCode).toBe(2);
   expect((await run('x', '--sample', 'none')).stderr).toContain('Allowed choices are plain, streaming');
 });
+
+/** Runs `init` on a pseudo-terminal and types an answer at each question; "\x03" is Ctrl-C. */
+async function onATerminal(answers: readonly string[]): Promise<{ status: number; said: string }> {
+  const program = `
+import json, os, pty, sys
+command, folder, answers = json.loads(sys.argv[1])
+child, terminal = pty.fork()
+if child == 0:
+    os.chdir(folder)
+    os.execvp(command[0], command)
+said = tail = b""
+while True:
+    try:
+        chunk = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not chunk:
+        break
+    said += chunk
+    tail += chunk
+    if answers and b"): " in tail:
+        os.write(terminal, answers.pop(0).encode())
+        tail = b""
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.decode()]))
+`;
+  const command = [process.execPath, join(root, 'dist/cli.js'), 'init'];
+  const { stdout } = await execa('python3', ['-c', program, JSON.stringify([command, dir, answers])], {
+    env: { CI: '', TERM: 'xterm' },
+    timeout: 20_000,
+  });
+  const [status, said] = JSON.parse(stdout) as [number, string];
+  return { status, said };
+}
+
+test('on a terminal it asks, takes numbers and names, and asks again', async () => {
+  const { status, said } = await onATerminal(['asked\n', '9\n', '2\n', 'terraform\n', '\n']);
+  expect([status, said]).toEqual([0, expect.stringContaining('streaming: a function URL')]);
+  expect(await readFile(join(dir, 'asked', 'main.tf'), 'utf8')).toContain('RESPONSE_STREAM');
+});
+
+test('Ctrl-C at a question writes nothing', async () => {
+  const { status, said } = await onATerminal(['stopped\n', '\x03']);
+  expect([status, said]).toEqual([130, expect.stringContaining('nothing was written')]);
+  expect(await readdir(dir)).not.toContain('stopped');
+});
