@@ -6,6 +6,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import pc from 'picocolors';
 import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/edge.ts';
 import { describeFailure } from './cli/failure.ts';
+import { packageKinds, sampleNames, targets } from './init/model.ts';
 import { exitStatus } from './lib/errors.ts';
 import { architectures, flavors, libraryOrigins, profiles, prunePresets } from './recipe/model.ts';
 import { imageFormats } from './registry/formats.ts';
@@ -41,6 +42,8 @@ Examples:
   make-runtime publish dist/out/python3.13t-x86_64-fast/layer.zip --name python313t --region eu-west-1 --dry-run
   make-runtime serve 3.13t --code ./src --handler app.handler
                                                        the same, as a server that AWS's SDKs, its CLI and curl can call
+  make-runtime init my-function                        a project: handler, local test, SAM, CDK, Terraform or CLI
+  make-runtime deps -r requirements.txt --for layer.zip --code ./src   the function's packages, for that runtime
   make-runtime doctor                                  what this machine lacks
 
 Environment:
@@ -195,6 +198,10 @@ program
   .addOption(new Option('--arch <arch>', 'the architecture it must be for').choices(architectures))
   .option('--rebuild', 'make it again from the plan beside it, with nothing cached, and compare the bytes')
   .option('--base <image>', 'with --rebuild: the base of the image beside it, when that is not the default one')
+  .option(
+    '--code <zip>',
+    'also whether this function, or this layer of packages, fits it: bytecode, extension modules, size',
+  )
   .action(async (artifact: string, options, command: Command) =>
     (await import('./cli/verify.ts')).verify({ artifact, ...options }, edgeOf(command)),
   );
@@ -320,6 +327,36 @@ Ctrl-C ends the environments with SIGTERM, as Lambda does; the exit status is th
   )
   .action(async (subject: string, options, command: Command) =>
     (await import('./cli/serve.ts')).serve({ subject, ...options }, edgeOf(command)),
+  );
+
+program
+  .command('deps')
+  .description(
+    'packages for a runtime as a layer or a function zip: the right wheels, byte-compiled, tried on the runtime',
+  )
+  .option('-r, --requirement <file>', 'a requirements file of pip, repeatable; hashes in it are checked', collect, [])
+  .requiredOption('--for <layer.zip>', 'the runtime they are for, as `build` made it')
+  .option('--layer', 'a layer, with python/ at its root (default)')
+  .option('--function', 'a function zip')
+  .option('--code <dir>', "the function's own code, for a function zip")
+  .option('-o, --output <zip>', 'the zip to write (default: dist/out/packages.zip or dist/out/function.zip)')
+  .option('--lock <file>', 'write what was chosen, with hashes, as a requirements file')
+  .option('--build', 'compile packages that have no wheel, with the builder of the runtime')
+  .option('--engine <engine>', 'with --build: which container engine, for a runtime that one built')
+  .option('--require-gil-off', 'fail when a package would turn the GIL back on')
+  .action(async (options, command: Command) => (await import('./cli/deps.ts')).deps(options, edgeOf(command)));
+
+program
+  .command('init')
+  .argument('[dir]', 'a new folder')
+  .description('a ready project: a sample handler, a local test, and what deploys it; asks for what is missing')
+  .addOption(new Option('--for <tool>', 'what deploys it (default: sam)').choices(targets))
+  .addOption(new Option('--package <kind>', 'layer or container image (default: layer)').choices(packageKinds))
+  .addOption(new Option('--sample <name>', 'the handler (default: plain)').choices(sampleNames))
+  .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
+  .option('--recipe <recipe>', 'which Python, as for `build`', '3.13t')
+  .action(async (dir: string | undefined, options, command: Command) =>
+    (await import('./cli/init.ts')).init({ dir, ...options }, edgeOf(command)),
   );
 
 program

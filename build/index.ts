@@ -1,7 +1,10 @@
 // The public API: re-exports, nothing else. A Context (lib/context.ts) says where things live and who listens.
 
+export { type Deps, type DepsRequest, makeDeps } from './deps/deps.ts';
 export type { Image } from './image/image.ts';
 export { buildImage, type ImageBuilt, type ImageRequest } from './image-pipeline.ts';
+export { initProject } from './init/init.ts';
+export { type Project, samples } from './init/model.ts';
 export { type InvokeRequest, invokeArtifact } from './lambda/invoke.ts';
 export type { InvokeResult } from './lambda/invoke-result.ts';
 export type { Context } from './lib/context.ts';

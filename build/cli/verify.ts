@@ -7,11 +7,11 @@ import { describeVerdict, verdictError } from '../verify/verdict.ts';
 import type { Edge } from './edge.ts';
 
 export async function verify(
-  options: { artifact: string; arch?: Arch; rebuild?: boolean; base?: string },
+  options: { artifact: string; arch?: Arch; code?: string; rebuild?: boolean; base?: string },
   edge: Edge,
 ): Promise<void> {
-  const { artifact, arch } = options;
-  const verdict = await verifyArtifact(artifact, arch ? { arch } : {}, edge.ctx);
+  const { artifact, arch, code } = options;
+  const verdict = await verifyArtifact(artifact, { ...(arch ? { arch } : {}), ...(code ? { code } : {}) }, edge.ctx);
   const failure = verdictError(verdict);
   if (!options.rebuild || failure) {
     edge.print(edge.json ? JSON.stringify(verdict) : describeVerdict(verdict));

@@ -5,6 +5,7 @@ import { Sandbox } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
 import { isMakeRuntimeError, type MakeRuntimeError } from '../lib/errors.ts';
 import { unpackLayer } from '../package/unpack.ts';
+import { readZip } from '../package/unzip.ts';
 import type { Arch } from '../recipe/model.ts';
 import { verify } from './checks.ts';
 import { type Inspection, inspect } from './inspect.ts';
@@ -13,13 +14,21 @@ import type { Runner } from './runner.ts';
 import { openSubject, type Subject } from './subject.ts';
 import type { Verdict } from './verdict.ts';
 
+export interface VerifyRequest {
+  readonly arch?: Arch;
+  /** A function's zip, or a layer of packages, that shall run on it. */
+  readonly code?: string;
+}
+
 /**
  * Judges a layer zip, also one this tool did not build.
  * @throws ARTIFACT_NOT_FOUND, ARTIFACT_NOT_A_LAYER, CANCELLED
  */
-export async function verifyArtifact(path: string, options: { arch?: Arch }, ctx: Context): Promise<Verdict> {
-  const subject = await openSubject(path, { ...options, signal: ctx.signal });
-  return withRunner(subject, path, ctx, (runner) => verify(subject, ctx, { runner }));
+export async function verifyArtifact(path: string, options: VerifyRequest, ctx: Context): Promise<Verdict> {
+  const { arch, code } = options;
+  const subject = await openSubject(path, { ...(arch && { arch }), signal: ctx.signal });
+  const function_ = code === undefined ? {} : { code: { name: code, tree: await readZip(code) } };
+  return withRunner(subject, path, ctx, (runner) => verify(subject, ctx, { runner, ...function_ }));
 }
 
 /** Looks at a layer zip; throws as verifyArtifact(). */

@@ -22,6 +22,8 @@ const rooms = [
   'verify',
   'push',
   'publish',
+  'deps',
+  'init',
   'bench',
   '(top)',
   'cli',
