@@ -125,10 +125,13 @@ export async function pushImage(request: PushRequest, ctx: Context, times: PushT
   const pushed = { image: image.path, digest, size, verdict, results };
   const arrived = results.find(({ target }) => target === forFunction?.name)?.delivered !== undefined;
   if (request.update === undefined || aws === undefined || !arrived) return pushed;
-  return {
-    ...pushed,
-    updated: await update(request.update, forFunction!, aws, { digest, arch: verdict.arch }, ctx, times),
-  };
+  try {
+    const updated = await update(request.update, forFunction!, aws, { digest, arch: verdict.arch }, ctx, times);
+    return { ...pushed, updated };
+  } catch (error) {
+    if (!isMakeRuntimeError(error)) throw error;
+    return { ...pushed, updateError: error };
+  }
 }
 
 interface Serving {
