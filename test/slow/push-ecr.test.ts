@@ -217,6 +217,41 @@ describe.skipIf(missing !== undefined)('push to ECR', () => {
     expect(again.updated.changed).toBe(false);
   });
 
+  test.each([
+    'PUT /2015-03-31/functions/k/code',
+    'POST /2015-03-31/functions/k/versions',
+    'POST /2015-03-31/functions/k/aliases',
+  ])('kill -9 in the middle of %s, done there or not: a re-run finishes', async (step) => {
+    const create = `lam.create_function(FunctionName="k", PackageType="Image", Code={"ImageUri": "${host()}/team/python@sha256:${'0'.repeat(64)}"}, Role=lam.get_function(FunctionName="f")["Configuration"]["Role"])["FunctionArn"]`;
+    const remove =
+      '[lam.delete_function(FunctionName="k") for one in lam.list_functions()["Functions"] if one["FunctionName"] == "k"]';
+    for (const done of [false, true]) {
+      await look(`(${remove}, ${create})[1]`);
+      let reached = (): void => {};
+      const there = new Promise<void>((settle) => {
+        reached = settle;
+      });
+      aws.proxy.script = (call) => {
+        if (call.operation !== step) return redirected(call);
+        reached();
+        return done ? undefined : new Promise<never>(() => {});
+      };
+      const name = `live-${done}`;
+      const args = ['push', image.path, `${host()}/team/python:1`, '--update-function', 'k', '--alias', name];
+      const child = spawn(process.execPath, [cli, ...args], { env: environment() });
+      const ended = once(child, 'exit');
+      await there;
+      child.kill('SIGKILL');
+      await ended;
+      aws.proxy.script = redirected;
+      const { updated } = await push(...args.slice(2));
+      const seen = await look(
+        `[lam.get_function(FunctionName="k", Qualifier=lam.get_alias(FunctionName="k", Name="${name}")["FunctionVersion"])["Code"]["ImageUri"], lam.get_alias(FunctionName="k", Name="${name}")["FunctionVersion"]]`,
+      );
+      expect(seen).toEqual([`${host()}/team/python@${image.digest}`, updated.alias.to]);
+    }
+  });
+
   // In this process, because the program waits for CloudWatch's metrics to arrive.
   test('an alias returns from a version that makes more errors, and follows one that does not', async () => {
     const ctx = await testContext({ env: environment() });
