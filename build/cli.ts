@@ -47,6 +47,7 @@ Environment:
   MAKE_RUNTIME_BUILDER  the image that builds (default: the one the lock file pins)
   MAKE_RUNTIME_BUILDER_NETWORK  network that packages for it come through (default: the engine's)
   CC                    the C compiler (default: cc)
+  AWS_...               as for the AWS CLI: credentials, profile, region, endpoints, attempts (publish, layers)
 
 Exit status: 0 success, 2 wrong usage, another number for each error code (docs/errors.md), 130 stopped by Ctrl-C.`,
   );
@@ -234,7 +235,6 @@ const awsOptions = (command: Command): Command =>
       '--region <region>',
       'several with commas between them, repeatable, or all (default: AWS_REGION, the profile)',
       collect,
-      [],
     )
     .option('--profile <name>', 'a profile of ~/.aws (also: AWS_PROFILE)')
     .option('--concurrency <n>', 'regions at a time', positiveInteger, 8);
@@ -244,7 +244,7 @@ awsOptions(program.command('publish').argument('<artifact>', 'a layer .zip'))
   .requiredOption('--name <name>', "the layer's name")
   .option('--description <text>', 'goes before what it was built from')
   .option('--license <text>', 'SPDX expression (default: those of all components, where it fits)')
-  .option('--share <with>', 'public, account:ID or org:ID; repeatable', collect, [])
+  .option('--share <with>', 'public, account:ID or org:ID; repeatable', collect)
   .option('--ssm-parameter <path>', 'an SSM parameter that gets the ARN')
   .option(
     '--keep <n>',
@@ -343,7 +343,7 @@ try {
   edge?.progress.stop();
 }
 
-function collect(value: string, previous: string[]): string[] {
+function collect(value: string, previous: string[] = []): string[] {
   return [...previous, value];
 }
 

@@ -344,7 +344,7 @@ describe('--keep', () => {
     expect(asked('/functions').every(({ operation }) => operation.includes('FunctionVersion=ALL'))).toBe(true);
     expect(events).toContainEqual({
       type: 'note',
-      message: 'eu-west-1: removing old versions 4, 3, 1 of python',
+      message: 'removing old versions of python: 4, 3, 1',
       build: 'eu-west-1',
     });
   });
