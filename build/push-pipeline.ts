@@ -37,6 +37,8 @@ export interface PushRequest {
   readonly accounts?: readonly string[];
   /** Point a function at the image of the first target in its region. */
   readonly update?: FunctionRequest | undefined;
+  /** A profile of ~/.aws; AWS_PROFILE, then the default one, when absent. */
+  readonly profile?: string | undefined;
   /** Ask, and change nothing. */
   readonly dryRun?: boolean;
 }
@@ -103,7 +105,7 @@ export async function pushImage(request: PushRequest, ctx: Context, times: PushT
     return { image, verdict, statements };
   });
   judge(verdict, request.force ?? false, ctx);
-  using aws = targets.some(({ ecr }) => ecr !== undefined) ? await session(ctx) : undefined;
+  using aws = targets.some(({ ecr }) => ecr !== undefined) ? await session(request, ctx) : undefined;
   const results: PushResult[] = [];
   for (const [at, target] of targets.entries()) {
     const mount = mountable(target, targets.slice(0, at), request.mountFrom ?? []);
@@ -125,10 +127,13 @@ export async function pushImage(request: PushRequest, ctx: Context, times: PushT
   const pushed = { image: image.path, digest, size, verdict, results };
   const arrived = results.find(({ target }) => target === forFunction?.name)?.delivered !== undefined;
   if (request.update === undefined || aws === undefined || !arrived) return pushed;
-  return {
-    ...pushed,
-    updated: await update(request.update, forFunction!, aws, { digest, arch: verdict.arch }, ctx, times),
-  };
+  try {
+    const updated = await update(request.update, forFunction!, aws, { digest, arch: verdict.arch }, ctx, times);
+    return { ...pushed, updated };
+  } catch (error) {
+    if (!isMakeRuntimeError(error)) throw error;
+    return { ...pushed, updateError: error };
+  }
 }
 
 interface Serving {
@@ -213,9 +218,9 @@ async function update(
   }
 }
 
-async function session(ctx: Context): Promise<AwsSession> {
+async function session({ profile }: Pick<PushRequest, 'profile'>, ctx: Context): Promise<AwsSession> {
   const { AwsSession } = await import('./aws/session.ts');
-  return new AwsSession(ctx);
+  return new AwsSession(ctx, { profile });
 }
 
 /** The target whose image a function can run: in ECR, and in its region where its name says one. */

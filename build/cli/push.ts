@@ -12,12 +12,13 @@ interface PushOptions {
   readonly immutable?: boolean;
   readonly force?: boolean;
   readonly statements: boolean;
-  readonly mountFrom: readonly string[];
+  readonly mountFrom?: readonly string[];
   readonly dryRun?: boolean;
   readonly create?: boolean;
   readonly kmsKey?: string;
   readonly keepUntagged: number;
-  readonly share: readonly string[];
+  readonly share?: readonly string[];
+  readonly profile?: string;
   readonly updateFunction?: string;
   readonly alias?: string;
   readonly shift?: string;
@@ -46,7 +47,7 @@ function requestOf(options: PushOptions): PushRequest {
   return {
     ...request,
     create: create ? { kmsKey, keepUntagged } : undefined,
-    accounts: share.map(parseShare),
+    accounts: (share ?? []).map(parseShare),
     update: name === undefined ? undefined : { name, alias, shift: shift && parseShift(shift, maxErrorRise) },
   } as PushRequest;
 }

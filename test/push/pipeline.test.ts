@@ -358,6 +358,13 @@ describe('a function', () => {
     await expect(update()).rejects.toMatchObject({ code: 'FUNCTION_NOT_UPDATED', ...expected });
   });
 
+  test('one that fails is told with what was pushed', async () => {
+    aws.functions.clear();
+    const pushed = await push({ update: { name: 'f' } });
+    expect(pushed.results[0]?.delivered?.digest).toBe(image.digest);
+    expect(pushError(pushed)).toMatchObject({ code: 'FUNCTION_NOT_UPDATED' });
+  });
+
   test('needs a target in ECR, in its region', async () => {
     await expect(push({ targets: ['ghcr.io/a/b:1'], update: { name: 'f' } })).rejects.toMatchObject({ code: 'USAGE' });
     const name = `arn:aws:lambda:us-east-1:${account}:function:f`;

@@ -1,8 +1,8 @@
 // `make-runtime push` to ECR as users run it. moto stands for ECR's and Lambda's APIs; its ECR has no registry behind it,
 // so a proxy in front of it says that the registry is Debian's docker-registry, which demands the token that moto gave.
 // What moto gets wrong, and test/push/pipeline.test.ts has instead: a repository is not needed for its registry, updates
-// of functions take no time and never fail, each PublishVersion makes a version, aliases have no revisions that count,
-// a function's ResolvedImageUri is made up, no token expires, and nothing is forbidden.
+// of functions take no time and never fail, aliases have no revisions that count, a function's ResolvedImageUri is made
+// up, no token expires, and nothing is forbidden.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -11,8 +11,10 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { exitStatus } from '../../build/lib/errors.ts';
+import { pushImage } from '../../build/push-pipeline.ts';
 import { jsonError } from '../aws/support/fake-aws.ts';
 import { makeImage } from '../push/support.ts';
+import { testContext } from '../source/support/context.ts';
 import { type JudgedAws, judgesPython, startAws } from './judges/aws.ts';
 import { type LocalRegistry, missingPrograms, startRegistry } from './judges/containers.ts';
 import { cli } from './judges/layer.ts';
@@ -81,7 +83,7 @@ async function push(...args: string[]) {
 async function look(expression: string, region = 'eu-west-1'): Promise<unknown> {
   const program = [
     'import boto3, json, sys',
-    `ecr, lam, iam = (boto3.client(name, endpoint_url="${aws.url}", region_name="${region}") for name in ("ecr", "lambda", "iam"))`,
+    `ecr, lam, iam, cw = (boto3.client(name, endpoint_url="${aws.url}", region_name="${region}") for name in ("ecr", "lambda", "iam", "cloudwatch"))`,
     `print(json.dumps(${expression}, default=str))`,
   ].join('\n');
   const { stdout } = await execa(aws.python, ['-c', program], { env: environment() });
@@ -213,5 +215,82 @@ describe.skipIf(missing !== undefined)('push to ECR', () => {
     expect(await look('lam.get_alias(FunctionName="f", Name="live")["FunctionVersion"]')).toBe('1');
     const again = await push(`${host()}/team/python:1`, '--update-function', 'f');
     expect(again.updated.changed).toBe(false);
+  });
+
+  test.each([
+    'PUT /2015-03-31/functions/k/code',
+    'POST /2015-03-31/functions/k/versions',
+    'POST /2015-03-31/functions/k/aliases',
+  ])('kill -9 in the middle of %s, done there or not: a re-run finishes', async (step) => {
+    const create = `lam.create_function(FunctionName="k", PackageType="Image", Code={"ImageUri": "${host()}/team/python@sha256:${'0'.repeat(64)}"}, Role=lam.get_function(FunctionName="f")["Configuration"]["Role"])["FunctionArn"]`;
+    const remove =
+      '[lam.delete_function(FunctionName="k") for one in lam.list_functions()["Functions"] if one["FunctionName"] == "k"]';
+    for (const done of [false, true]) {
+      await look(`(${remove}, ${create})[1]`);
+      let reached = (): void => {};
+      const there = new Promise<void>((settle) => {
+        reached = settle;
+      });
+      aws.proxy.script = (call) => {
+        if (call.operation !== step) return redirected(call);
+        reached();
+        return done ? undefined : new Promise<never>(() => {});
+      };
+      const name = `live-${done}`;
+      const args = ['push', image.path, `${host()}/team/python:1`, '--update-function', 'k', '--alias', name];
+      const child = spawn(process.execPath, [cli, ...args], { env: environment() });
+      const ended = once(child, 'exit');
+      await there;
+      child.kill('SIGKILL');
+      await ended;
+      aws.proxy.script = redirected;
+      const { updated } = await push(...args.slice(2));
+      const seen = await look(
+        `[lam.get_function(FunctionName="k", Qualifier=lam.get_alias(FunctionName="k", Name="${name}")["FunctionVersion"])["Code"]["ImageUri"], lam.get_alias(FunctionName="k", Name="${name}")["FunctionVersion"]]`,
+      );
+      expect(seen).toEqual([`${host()}/team/python@${image.digest}`, updated.alias.to]);
+    }
+  });
+
+  // In this process, because the program waits for CloudWatch's metrics to arrive.
+  test('an alias returns from a version that makes more errors, and follows one that does not', async () => {
+    const ctx = await testContext({ env: environment() });
+    const shift = { weight: 0.2, duration: 500, tolerance: 0.01 };
+    const request = { image: image.path, targets: [`${host()}/team/python:1`] };
+    const run = () =>
+      pushImage({ ...request, update: { name: 'f', alias: 'live', shift } }, ctx, {
+        watching: { interval: 100, lag: 500 },
+      });
+    const count = (version: number, name: string, value: number): string =>
+      `{"MetricName": "${name}", "Value": ${value}, "Dimensions": [{"Name": "FunctionName", "Value": "f"}, {"Name": "Resource", "Value": "f:live"}, {"Name": "ExecutedVersion", "Value": "${version}"}]}`;
+    const called = async (version: number, errors: number): Promise<void> => {
+      const data = [count(version, 'Invocations', 50), count(version, 'Errors', errors)].join(', ');
+      await look(
+        `cw.put_metric_data(Namespace="AWS/Lambda", MetricData=[${data}])["ResponseMetadata"]["HTTPStatusCode"]`,
+      );
+    };
+    const alias = () =>
+      look(
+        '(lambda one: [one["FunctionVersion"], one.get("RoutingConfig", {})])(lam.get_alias(FunctionName="f", Name="live"))',
+      );
+    await called(1, 0);
+    await called(2, 25);
+    const first = await run();
+    expect(first.updateError).toMatchObject({
+      code: 'ALIAS_RETURNED',
+      detail: expect.stringContaining('25 errors of 50 calls'),
+    });
+    const [version, routing] = (await alias()) as [string, { AdditionalVersionWeights?: object }];
+    expect([version, routing.AdditionalVersionWeights ?? {}]).toEqual(['1', {}]);
+    // Now the old one is no better: whatever is wrong, it is not the new version.
+    await called(1, 50);
+    const second = await run();
+    expect(second.updated?.alias).toMatchObject({
+      from: '1',
+      to: '2',
+      counted: { old: { invocations: 100, errors: 50 }, new: { invocations: 50, errors: 25 } },
+    });
+    expect(((await alias()) as [string])[0]).toBe('2');
+    await ctx[Symbol.asyncDispose]();
   });
 });
