@@ -111,6 +111,8 @@ export function probeProgram({ libraries, requires, cross }: Needs, cc: string):
     `missing:${name}`,
     '#endif',
   ]);
+  // A cross compiler may come without the C library that it compiles for.
+  const libc = cross ? ['#if !__has_include(<stdio.h>)', 'missing:libc', '#endif'] : [];
   const needs = needsOfArchives(libraries);
   const archives = [...libraries, ...needs.map(({ library }) => library)].flatMap((library) => library.archives);
   return `${[
@@ -139,6 +141,7 @@ export function probeProgram({ libraries, requires, cross }: Needs, cc: string):
     "printf '::headers\\n'",
     `${compiler} -E -P -x c - 2>/dev/null <<'HEADERS'`,
     ...headers,
+    ...libc,
     'HEADERS',
     'exit 0',
   ].join('\n')}\n`;
@@ -187,6 +190,8 @@ export function readProbe(output: string, needs: Needs, cc: string): Probe {
     }
   } else {
     const lacking = new Set(answers.get('headers') ?? []);
+    if (cross && lacking.has('missing:libc'))
+      missing.push({ kind: 'tool', name: `the C library of ${cross.host}`, modules: [], packages: toolchain });
     for (const library of libraries) {
       const { modules } = library;
       const packages = packageOf(library);

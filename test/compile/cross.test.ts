@@ -126,6 +126,15 @@ describe('this machine', () => {
     );
     for (const name of ['gcc', 'ar', 'ranlib', 'ld', 'objcopy']) await tool(`aarch64-linux-gnu-${name}`);
     expect(await look()).toMatchObject({ missing: [], compiler: 'aarch64-linux-gnu-gcc 1.0' });
+    // Debian only recommends the C library of a cross compiler.
+    await tool(
+      'aarch64-linux-gnu-gcc',
+      'case $1 in -E) while read -r line; do case $line in missing*) echo "$line"; esac; done;; *) echo gcc 1.0; esac',
+    );
+    const bare = await look();
+    expect(bare.missing).toMatchObject([{ name: 'the C library of aarch64-linux-gnu' }]);
+    expect(installCommand(bare)).toContain('libc6-dev-arm64-cross');
+    await tool('aarch64-linux-gnu-gcc');
     await rm(join(bin, 'cc'));
     expect((await look()).missing.map(({ name }) => name)).toEqual(['cc']);
   });
