@@ -212,7 +212,6 @@ const awsOptions = (command: Command): Command =>
       '--region <region>',
       'several with commas between them, repeatable, or all (default: AWS_REGION, the profile)',
       collect,
-      [],
     )
     .option('--profile <name>', 'a profile of ~/.aws (also: AWS_PROFILE)')
     .option('--concurrency <n>', 'regions at a time', positiveInteger, 8);
@@ -222,7 +221,7 @@ awsOptions(program.command('publish').argument('<artifact>', 'a layer .zip'))
   .requiredOption('--name <name>', "the layer's name")
   .option('--description <text>', 'goes before what it was built from')
   .option('--license <text>', 'SPDX expression (default: those of all components, where it fits)')
-  .option('--share <with>', 'public, account:ID or org:ID; repeatable', collect, [])
+  .option('--share <with>', 'public, account:ID or org:ID; repeatable', collect)
   .option('--ssm-parameter <path>', 'an SSM parameter that gets the ARN')
   .option(
     '--keep <n>',
@@ -352,7 +351,7 @@ try {
   edge?.progress.stop();
 }
 
-function collect(value: string, previous: string[]): string[] {
+function collect(value: string, previous: string[] = []): string[] {
   return [...previous, value];
 }
 

@@ -60,6 +60,7 @@ const brokenConnection = [
   'ENETUNREACH',
   'ENOTFOUND',
   'EPIPE',
+  'EPROXY', // tunnel.ts
   'ETIMEDOUT',
 ];
 
@@ -96,10 +97,15 @@ export function explainAwsError(raw: unknown, asked: Asked, by: AskedBy = {}): u
   if (/^(CredentialsProviderError|TokenProviderError|ProviderError)$/.test(error.name)) {
     return /expired|refresh|reauthenticate/i.test(error.message)
       ? fail('AWS_CREDENTIALS_EXPIRED', 'The session that the AWS credentials come from is over.', signIn(by))
-      : fail('AWS_NO_CREDENTIALS', 'There are no AWS credentials.', {
-          remedy:
-            'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile (--profile, AWS_PROFILE); in CI, assume a role.',
-        });
+      : fail(
+          'AWS_NO_CREDENTIALS',
+          by.profile === undefined
+            ? 'There are no AWS credentials.'
+            : `The profile "${by.profile}" gives no AWS credentials.`,
+          {
+            remedy: `Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name ${by.profile === undefined ? 'a' : 'another'} profile (--profile, AWS_PROFILE; aws configure list-profiles); in CI, assume a role.`,
+          },
+        );
   }
   if (expired.includes(error.name)) {
     return fail('AWS_CREDENTIALS_EXPIRED', 'The AWS credentials have expired.', signIn(by));
@@ -142,7 +148,7 @@ export function explainAwsError(raw: unknown, asked: Asked, by: AskedBy = {}): u
   }
   if (brokenConnection.includes(code ?? '') || error.name === 'TimeoutError') {
     return fail('AWS_UNREACHABLE', `${action} in ${region} got no answer after ${tries(by)}: ${plain(error)}.`, {
-      remedy: 'Check the network, AWS_ENDPOINT_URL where it is set, and that the service is up, then run it again.',
+      remedy: 'Check the network, HTTPS_PROXY and AWS_ENDPOINT_URL where they are set, then run it again.',
     });
   }
   if ((error.$metadata?.httpStatusCode ?? 0) >= 500) {
@@ -197,6 +203,7 @@ function said(error: AwsError): string {
 }
 
 function plain(error: AwsError): string {
+  if (codeOf(error) === 'EPROXY') return error.message;
   return codeOf(error) ?? error.message.split('\n', 1)[0] ?? error.name;
 }
 

@@ -1,12 +1,14 @@
 // A conversation with AWS on behalf of one identity: what every client of its SDK is made with (credentials, endpoints,
 // timeouts), who we are, which regions there are, and retries that Ctrl-C interrupts. Clients themselves are made where
 // they are used, so that each command loads only those it needs. It does not know what is published.
+import type { Agent } from 'node:https';
 import { AccountClient, ListRegionsCommand } from '@aws-sdk/client-account';
 import { GetCallerIdentityCommand, STSClient, type STSClientConfig } from '@aws-sdk/client-sts';
 import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
 import { type Patience, pause } from '../source/http.ts';
 import { type Again, type Asked, type AwsError, explainAwsError, mayGoAgain } from './failure.ts';
+import { behindProxy, TunnelAgent } from './tunnel.ts';
 
 /** With a jitter of up to half: about a minute in all. Lambda's control plane takes 15 requests a second for everybody. */
 export const awsPatience: Patience = { attempts: 8, delay: 500, silence: 120_000 };
@@ -30,6 +32,7 @@ export interface ClientConfig {
     readonly connectionTimeout: number;
     readonly socketTimeout: number;
     readonly socketAcquisitionWarningTimeout: number;
+    readonly httpsAgent?: Agent;
   };
   readonly logger: NonNullable<STSClientConfig['logger']>;
   readonly customUserAgent: string;
@@ -52,6 +55,8 @@ export interface Retry {
    * The caller then finds out and decides.
    */
   readonly onlyThrottled?: boolean;
+  /** Fewer than the session's own. */
+  readonly attempts?: number;
 }
 
 /** Dispose of it to close the connections it made itself. */
@@ -99,8 +104,10 @@ export class AwsSession implements Disposable {
   async identity(region: string): Promise<Identity> {
     if (this.#identity !== undefined) return this.#identity;
     const whoIn = (place: string) =>
-      this.ask({ action: 'sts:GetCallerIdentity', resource: '*', region: place }, (options) =>
-        this.#stsClient(place).send(new GetCallerIdentityCommand({}), options),
+      this.ask(
+        { action: 'sts:GetCallerIdentity', resource: '*', region: place },
+        (options) => this.#stsClient(place).send(new GetCallerIdentityCommand({}), options),
+        { attempts: 3 }, // Nothing is under way yet that would be worth a minute's patience with a dead network.
       );
     const home = homeRegion(region);
     const { Account, Arn } = await whoIn(region).catch((error) => {
@@ -168,9 +175,10 @@ export class AwsSession implements Disposable {
   async ask<Answer>(
     asked: Asked,
     send: (options: { abortSignal: AbortSignal }) => Promise<Answer>,
-    { onlyThrottled = false }: Retry = {},
+    { onlyThrottled = false, attempts = this.#patience.attempts }: Retry = {},
   ): Promise<Answer> {
     const { signal, offline } = this.#ctx;
+    const most = Math.min(attempts, this.#patience.attempts);
     if (offline) {
       throw new MakeRuntimeError('AWS_UNREACHABLE', `${asked.action} cannot be asked with --offline.`, {
         remedy: 'Leave out --offline (MAKE_RUNTIME_OFFLINE).',
@@ -184,21 +192,22 @@ export class AwsSession implements Disposable {
         throwIfCancelled(signal);
         const again = error instanceof Error ? mayGoAgain(error as AwsError) : undefined;
         const allowed = again !== undefined && (!onlyThrottled || again !== 'stumbled');
-        if (!allowed || attempt >= this.#patience.attempts) {
+        if (!allowed || attempt >= most) {
           const by = { who: this.#identity?.arn, profile: this.#profile, attempts: attempt };
           throw explainAwsError(error, asked, by);
         }
-        await this.#waitBefore(attempt + 1, again, asked);
+        await this.#waitBefore(attempt + 1, most, again, asked);
       }
     }
   }
 
-  async #waitBefore(attempt: number, again: Again, { action, region }: Asked): Promise<void> {
+  async #waitBefore(attempt: number, most: number, again: Again, { action, region }: Asked): Promise<void> {
     if (again === 'clock') return;
     const longest = Math.min(longestDelay, this.#patience.delay * 2 ** (attempt - 2));
     const why = again === 'throttled' ? 'throttled' : 'no good answer';
-    const text = `${region}: ${action} ${why}, attempt ${attempt} of ${this.#patience.attempts}`;
-    this.#ctx.report({ type: 'progress', stage: 'aws', text });
+    const text = `${action} ${why}, attempt ${attempt} of ${most}`;
+    // Where regions are worked on side by side, each is a row of its own.
+    this.#ctx.report({ type: 'progress', stage: 'aws', text, build: region });
     await pause(longest * (0.5 + Math.random() / 2), this.#ctx.signal);
   }
 
@@ -224,6 +233,8 @@ export class AwsSession implements Disposable {
         socketTimeout: this.#patience.silence,
         // One connection waits for another by design; the SDK would print a warning.
         socketAcquisitionWarningTimeout: 24 * 3600_000,
+        // Each client ends the connections of its agent when it is destroyed, so none is shared.
+        ...(behindProxy(env) ? { httpsAgent: new TunnelAgent(env) } : {}),
       },
       logger: {
         debug: silent,

@@ -10,7 +10,7 @@ import type { Edge } from './edge.ts';
 import { quietSdk } from './publish.ts';
 
 interface LayersOptions {
-  readonly region: readonly string[];
+  readonly region?: readonly string[];
   readonly name?: string;
   readonly profile?: string;
   readonly concurrency: number;
@@ -22,7 +22,7 @@ export async function layers(options: LayersOptions, edge: Edge): Promise<void> 
   const { name, concurrency } = options;
   if (name !== undefined) requireLayerName(name);
   using aws = new AwsSession(ctx, { profile: options.profile });
-  const regions = await chooseRegions(options.region, aws);
+  const regions = await chooseRegions(options.region ?? [], aws);
   const listing = await listPublished({ regions, name, concurrency, lock: await readLock(ctx.packageDir) }, aws, ctx);
   throwIfCancelled(ctx.signal);
   const { failures } = listing;

@@ -11,7 +11,7 @@ import type { Edge } from './edge.ts';
 
 interface PublishOptions extends LayerWords {
   readonly artifact: string;
-  readonly region: readonly string[];
+  readonly region?: readonly string[];
   readonly profile?: string;
   readonly concurrency: number;
   readonly write?: string;
@@ -24,7 +24,7 @@ export async function publish(options: PublishOptions, edge: Edge): Promise<void
   const { ctx } = edge;
   const wishes = readWishes(options);
   using aws = new AwsSession(ctx, { profile: options.profile });
-  const regions = await chooseRegions(options.region, aws);
+  const regions = await chooseRegions(options.region ?? [], aws);
   await aws.identity(regions[0] ?? 'us-east-1'); // Bad credentials are told before a layer is verified.
   const artifact = await openPublishable(options.artifact, { force: options.force ?? false }, ctx);
   const request: LayerRequest = { ...wishes, metadata: layerMetadata(options, artifact) };

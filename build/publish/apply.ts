@@ -173,9 +173,9 @@ async function explainQuota(error: unknown, { request, layers }: ApplyTask): Pro
     const { used, allowed } = await layers.storage();
     const [, ...old] = await layers.versions(name);
     const { prune } = await unused(old, layers);
-    const contents = await Promise.all(prune.slice(0, 50).map(({ version }) => layers.version(name, version)));
-    const bytes = contents.reduce((sum, content) => sum + (content?.size ?? 0), 0);
     const numbers = prune.slice(0, 50).map(({ version }) => version);
+    let bytes = 0;
+    for (const number of numbers) bytes += (await layers.version(name, number))?.size ?? 0;
     const lines = [
       `${gigabytes(used)} of ${gigabytes(allowed)} are used.`,
       numbers.length === 0

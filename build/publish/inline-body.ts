@@ -9,8 +9,9 @@ export const marker = Buffer.from('the zip goes here');
 const markerText = marker.toString('base64');
 
 /**
- * What Lambda takes in one request is 69,905,067 bytes (the text of its RequestEntityTooLargeException), which are 50 MB
- * in base64; the rest is left for name, description and so on.
+ * Lambda's quota is 50 MB, and its refusal names the whole request: "must be smaller than 69905067 bytes for the
+ * PublishLayerVersion operation" (amazon-archives/aws-lambda-container-image-converter#60), in 2024 70167211
+ * (minorun365/bedrock-book#42). The smaller is 50 MB in base64, so a little is left for name, description and so on.
  */
 export const maxInlineZip = 52_428_800 - 3 * 1024;
 

@@ -47,6 +47,12 @@ export async function listPublished(input: ListInput, aws: AwsSession, ctx: Cont
   const found: Omit<ListedLayer, 'stale'>[] = [];
   const failures: { region: string; error: unknown }[] = [];
   const waiting = [...input.regions];
+  const began = Date.now();
+  const stage = {
+    stage: 'layers',
+    title: `look into ${input.regions.length} region${input.regions.length === 1 ? '' : 's'}`,
+  };
+  ctx.report({ type: 'stage-start', ...stage });
   const worker = async (): Promise<void> => {
     for (let region = waiting.shift(); region !== undefined; region = waiting.shift()) {
       try {
@@ -59,6 +65,7 @@ export async function listPublished(input: ListInput, aws: AwsSession, ctx: Cont
     }
   };
   await Promise.all(Array.from({ length: Math.max(1, input.concurrency) }, worker));
+  ctx.report({ type: 'stage-end', ...stage, milliseconds: Date.now() - began, cached: false });
   const layers = found
     .map((layer) => ({ ...layer, stale: whyStale(layer, found, input.lock) }))
     .sort((one, other) => compare(one.name, other.name) || compare(one.region, other.region));

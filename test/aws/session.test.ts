@@ -133,7 +133,8 @@ describe('asking', () => {
     expect(events).toContainEqual({
       type: 'progress',
       stage: 'aws',
-      text: 'us-east-1: account:ListRegions throttled, attempt 2 of 3',
+      text: 'account:ListRegions throttled, attempt 2 of 3',
+      build: 'us-east-1',
     });
   });
 
