@@ -4,7 +4,7 @@
 import { table } from './markdown.ts';
 import { labelOf, type Measured, type MeasuredSubject, type Result } from './result.ts';
 import type { Figure, Unit } from './scenario.ts';
-import { type Interval, median, pairedRatios, type Shift, shiftBetween } from './statistics.ts';
+import { type Interval, median, pairedRatios, quantile, type Shift, shiftBetween } from './statistics.ts';
 import { number, withUnit } from './wording.ts';
 
 export interface Change {
@@ -58,11 +58,12 @@ export function compare(before: Result, after: Result, tolerance: number): Compa
     );
   const candidates: Candidate[] = [];
   const old = new Map(before.scenarios.map((measured) => [labelOf(measured), measured]));
+  const runtimes = new Set(after.runtimes.map(({ name }) => name));
   const ours = new Set(after.runtimes.filter(({ kind }) => kind === 'artifact').map(({ name }) => name));
   for (const measured of after.scenarios) {
     const was = old.get(labelOf(measured));
     if (was === undefined) notes.push(`${labelOf(measured)} is only in the new result.`);
-    else candidates.push(...candidatesOf(was, measured, ours, otherMachine.length > 0));
+    else candidates.push(...candidatesOf(was, measured, { ours, runtimes }, otherMachine.length > 0));
   }
   const now = new Set(after.scenarios.map(labelOf));
   for (const label of old.keys()) if (!now.has(label)) notes.push(`${label} is only in the old result.`);
@@ -70,7 +71,12 @@ export function compare(before: Result, after: Result, tolerance: number): Compa
   return { changes, notes };
 }
 
-function candidatesOf(was: Measured, is: Measured, ours: ReadonlySet<string>, otherMachine: boolean): Candidate[] {
+function candidatesOf(
+  was: Measured,
+  is: Measured,
+  { ours, runtimes }: { readonly ours: ReadonlySet<string>; readonly runtimes: ReadonlySet<string> },
+  otherMachine: boolean,
+): Candidate[] {
   const isOurs = (name: string): boolean => [...ours].some((one) => name === one || name.startsWith(`${one}, `));
   const named = (measured: Measured, name: string): MeasuredSubject | undefined =>
     measured.subjects.find((one) => one.name === name);
@@ -88,22 +94,20 @@ function candidatesOf(was: Measured, is: Measured, ours: ReadonlySet<string>, ot
         medians: [median(a), median(b)] as const,
         repeats: is.group === 'counts',
       };
-      const control = timed.has(figure.unit)
-        ? is.subjects.find(
-            ({ name, samples }) =>
-              !isOurs(name) &&
-              samples[figure.key]?.length === b.length &&
-              named(was, name)?.samples[figure.key] !== undefined,
-          )
-        : undefined;
+      const controls = timed.has(figure.unit)
+        ? is.subjects.flatMap(({ name, samples }) => {
+            const then = named(was, name)?.samples[figure.key];
+            const now = samples[figure.key];
+            // Plain Python is the artifact's own interpreter: it changes with what is judged.
+            const own = isOurs(name) || (!runtimes.has(name) && /python/.test(name));
+            if (own || then?.length !== a.length || now?.length !== b.length) return [];
+            return { name, old: pairedRatios(a, then), now: pairedRatios(b, now) };
+          })
+        : [];
+      // The steadiest: a floor of microseconds says nothing of a program of seconds, and the other way round.
+      const [control] = controls.sort((x, y) => unsteadiness(x) - unsteadiness(y));
       if (control !== undefined) {
-        const then = named(was, control.name)?.samples[figure.key] ?? [];
-        found.push({
-          ...about,
-          beside: control.name,
-          old: pairedRatios(a, then),
-          now: pairedRatios(b, control.samples[figure.key] ?? []),
-        });
+        found.push({ ...about, beside: control.name, old: control.old, now: control.now });
       } else if (!otherMachine || !timed.has(figure.unit)) {
         found.push({ ...about, beside: undefined, old: a, now: b });
       }
@@ -111,6 +115,11 @@ function candidatesOf(was: Measured, is: Measured, ours: ReadonlySet<string>, ot
   }
   return found;
 }
+
+const unsteadiness = (ratios: { readonly old: readonly number[]; readonly now: readonly number[] }): number =>
+  Math.max(
+    ...[ratios.old, ratios.now].map((values) => (quantile(values, 0.75) - quantile(values, 0.25)) / median(values)),
+  );
 
 function judged(
   { scenario, subject, figure, medians: [before, after], beside, old, now, repeats }: Candidate,

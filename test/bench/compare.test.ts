@@ -46,6 +46,20 @@ describe('what has changed', () => {
     expect(verdicts({ 'make-runtime': wobble(40) }, { cores: 64 })).toEqual([]);
   });
 
+  test('the steadiest neighbour is the measure, and plain Python never, which is our own interpreter', () => {
+    const noisy = [9, 30, 5, 12, 80, 7, 11, 40, 6, 13, 9, 30, 5, 12, 80, 7, 11, 40, 6, 13];
+    const both = (value: number) =>
+      result([
+        sample('init', 'wall', 'ms', {
+          'make-runtime': wobble(value),
+          'python -I -S -c pass': wobble(value),
+          'awslambdaric 4.2.2': noisy,
+          true: wobble(2),
+        }),
+      ]);
+    expect(compare(both(10), both(12), 0.03).changes).toMatchObject([{ beside: 'true', verdict: 'worse' }]);
+  });
+
   test('a difference below the tolerance is none, and one within the noise is unsure', () => {
     expect(verdicts({ 'make-runtime': wobble(20.3), floor: wobble(8) })).toEqual(['same']);
     expect(verdicts({ 'make-runtime': [12, 70, 15, 60, 18, 50], floor: wobble(8, 6) })).toEqual(['unsure']);

@@ -119,7 +119,9 @@ describe.skipIf(!(await haveCompiler()))('the harness', () => {
       detail: expect.stringMatching(/^oh$/m),
     });
     await expect(run(sh('exit 3'), ['exit'])).rejects.toThrow(/ended with wait status/);
-    await expect(run(['/nowhere'], ['ready', 1])).rejects.toThrow(/cannot run \/nowhere/);
+    await expect(run(['/nowhere'], ['ready', 1])).rejects.toMatchObject({
+      detail: expect.stringContaining('cannot run /nowhere'),
+    });
     await expect(run(['/bin/true'], ['exit', 'never'])).rejects.toThrow(/no step called never/);
   });
 
