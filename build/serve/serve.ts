@@ -1,6 +1,7 @@
 // The story of `make-runtime serve`: functions with their environments, a server in front of them, and an end that leaves
 // nothing behind. Returns as soon as everything listens; what happens from then on is in the journal.
 // Knows nothing of terminals or of how layers are built.
+import { setMaxListeners } from 'node:events';
 import { functionFailure } from '../lambda/failure.ts';
 import type { FunctionSettings } from '../lambda/function-env.ts';
 import type { SandboxOptions } from '../lambda/sandbox.ts';
@@ -83,6 +84,8 @@ const defaults = {
 export async function serve(request: ServeRequest, context: Context): Promise<Serving> {
   const journal = new Journal();
   const stop = new AbortController();
+  // Every environment listens to it, and there may be hundreds.
+  setMaxListeners(0, stop.signal);
   // Ctrl-C would kill environments at once; here they shall be asked first.
   const inner: Context = { ...context, signal: stop.signal };
   const onTrouble = (message: string): void => context.report({ type: 'warn', message });
