@@ -82,6 +82,7 @@ const defaults = {
  *   failed init (HANDLER_NOT_FOUND, FUNCTION_IMPORT_ERROR, ...), CANCELLED
  */
 export async function serve(request: ServeRequest, context: Context): Promise<Serving> {
+  checkLimits(request);
   const journal = new Journal();
   const stop = new AbortController();
   // Every environment listens to it, and there may be hundreds.
@@ -220,6 +221,24 @@ async function add(
     onTrouble,
   });
   functions.set(name, fn);
+}
+
+/** What Lambda takes in a function's configuration (API reference: CreateFunction, CapacityProviderConfig). */
+const limits = [
+  ['memoryMb', 'Memory', 128, 10_240],
+  ['timeoutSeconds', 'The timeout', 1, 900],
+  ['managed', 'The concurrency of a Managed Instances environment', 1, 1600],
+  ['concurrency', 'Concurrency', 1, 1000],
+] as const;
+
+function checkLimits(request: ServeRequest): void {
+  for (const [name, what, least, most] of limits) {
+    const value = request[name];
+    if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) continue;
+    throw new MakeRuntimeError('USAGE', `${what} is a whole number from ${least} to ${most}, not ${value}.`, {
+      remedy: 'Lambda takes no other.',
+    });
+  }
 }
 
 function checkName(name: string, all: ReadonlyMap<string, unknown>): void {

@@ -228,6 +228,8 @@ describe('what cannot be served', () => {
     ],
     ['a name', { functions: [{ name: 'a b', codeDir: fixtures, handler: 'a.b' }] }, 'USAGE'],
     ['a variable', { env: { AWS_LAMBDA_RUNTIME_API: 'x' } }, 'USAGE'],
+    ['little memory', { memoryMb: 64 }, 'USAGE'],
+    ['a long timeout', { timeoutSeconds: 901 }, 'USAGE'],
     ['a host', { host: '192.0.2.1' }, 'USAGE'],
   ])('%s', async (_, more, code) => {
     await expect(localLambda({ echo: 'app.echo' }, more)).rejects.toMatchObject({ code });
