@@ -64,20 +64,21 @@ export class EnvironmentMaker {
   async #takeSpare(codeDir: string, onLog: (line: LogLine) => void): Promise<Environment | undefined> {
     const spare = this.#spare;
     if (spare?.codeDir !== codeDir) return undefined;
-    // It has been looked for when there was no code; a bootstrap of the function's own comes before the layer's.
-    if (await exists(`${codeDir}/bootstrap`)) return undefined;
+    // Before anything is waited for: two invocations may want an environment in the same moment.
     this.#spare = undefined;
     spare.onLog = onLog;
+    // What is to be started was looked for when there was no code; a function's own bootstrap comes before the layer's.
+    if (await exists(`${codeDir}/bootstrap`)) {
+      await drop(spare);
+      return undefined;
+    }
     return spare.environment;
   }
 
   async #dropSpare(): Promise<void> {
     const spare = this.#spare;
     this.#spare = undefined;
-    await spare?.environment.then(
-      (environment) => environment.shutdown(),
-      () => {},
-    );
+    if (spare !== undefined) await drop(spare);
   }
 
   async #create(codeDir: string, onLog: (line: LogLine) => void): Promise<Environment> {
@@ -92,4 +93,11 @@ export class EnvironmentMaker {
     this.#proven = made.sandbox.kind;
     return made;
   }
+}
+
+async function drop({ environment }: Spare): Promise<void> {
+  await environment.then(
+    (made) => made.shutdown(),
+    () => {},
+  );
 }

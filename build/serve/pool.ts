@@ -31,6 +31,8 @@ export interface PoolOptions {
 interface Slot {
   readonly id: string;
   readonly startedAt: number;
+  /** Settles when there is an environment, before it has initialised; rejects when none could be made. */
+  readonly made: Promise<Environment>;
   /** Settles when the environment has initialised, however that went; rejects when it could not be made. */
   readonly ready: Promise<{ readonly environment: Environment; readonly failure: InitFailure | undefined }>;
   active: number;
@@ -131,6 +133,7 @@ export class EnvironmentPool {
     const slot: Slot = {
       id,
       startedAt,
+      made,
       ready: made.then(async (environment) => ({ environment, failure: await environment.init() })),
       active: 0,
       lastUsed: startedAt,
@@ -141,6 +144,8 @@ export class EnvironmentPool {
     this.#slots.push(slot);
     slot.ready.then(
       ({ failure }) => {
+        // Ended in the middle of its init.
+        if (!this.#slots.includes(slot)) return;
         if (failure === undefined) journal.write({ type: 'environment-ready', ...known, startedAt });
         else journal.write({ type: 'environment-failed', ...known, startedAt, message: messageOf(failure) });
         this.#rest(slot);
@@ -188,8 +193,8 @@ export class EnvironmentPool {
     if (!this.#slots.includes(slot)) return;
     this.#slots = this.#slots.filter((one) => one !== slot);
     slot.retired = true;
-    const gone = slot.ready
-      .then(({ environment }) => environment.shutdown(shutdownBudgetMs.internal))
+    const gone = slot.made
+      .then((environment) => environment.shutdown(shutdownBudgetMs.internal))
       .then(
         () => {
           const { functionName, journal } = this.#options;

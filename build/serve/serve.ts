@@ -1,6 +1,7 @@
 // The story of `make-runtime serve`: functions with their environments, a server in front of them, and an end that leaves
 // nothing behind. Returns as soon as everything listens; what happens from then on is in the journal.
 // Knows nothing of terminals or of how layers are built.
+import { setMaxListeners } from 'node:events';
 import { functionFailure } from '../lambda/failure.ts';
 import type { FunctionSettings } from '../lambda/function-env.ts';
 import type { SandboxOptions } from '../lambda/sandbox.ts';
@@ -81,8 +82,11 @@ const defaults = {
  *   failed init (HANDLER_NOT_FOUND, FUNCTION_IMPORT_ERROR, ...), CANCELLED
  */
 export async function serve(request: ServeRequest, context: Context): Promise<Serving> {
+  checkLimits(request);
   const journal = new Journal();
   const stop = new AbortController();
+  // Every environment listens to it, and there may be hundreds.
+  setMaxListeners(0, stop.signal);
   // Ctrl-C would kill environments at once; here they shall be asked first.
   const inner: Context = { ...context, signal: stop.signal };
   const onTrouble = (message: string): void => context.report({ type: 'warn', message });
@@ -217,6 +221,24 @@ async function add(
     onTrouble,
   });
   functions.set(name, fn);
+}
+
+/** What Lambda takes in a function's configuration (API reference: CreateFunction, CapacityProviderConfig). */
+const limits = [
+  ['memoryMb', 'Memory', 128, 10_240],
+  ['timeoutSeconds', 'The timeout', 1, 900],
+  ['managed', 'The concurrency of a Managed Instances environment', 1, 1600],
+  ['concurrency', 'Concurrency', 1, 1000],
+] as const;
+
+function checkLimits(request: ServeRequest): void {
+  for (const [name, what, least, most] of limits) {
+    const value = request[name];
+    if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) continue;
+    throw new MakeRuntimeError('USAGE', `${what} is a whole number from ${least} to ${most}, not ${value}.`, {
+      remedy: 'Lambda takes no other.',
+    });
+  }
 }
 
 function checkName(name: string, all: ReadonlyMap<string, unknown>): void {

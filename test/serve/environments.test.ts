@@ -1,11 +1,12 @@
 // What happens behind the API: environments that come and go, asynchronous events, logs, several invocations in one
 // environment, and an end that leaves nothing.
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Entry } from '../../build/serve/journal.ts';
-import { remove, scratch } from '../lambda/support/function.ts';
+import { serve } from '../../build/serve/serve.ts';
+import { fixtureLayer, machinePython, remove, scratch, testContext } from '../lambda/support/function.ts';
 import { fixtures, type LocalLambda, localLambda, send } from './support/local.ts';
 
 const folder = scratch('environments');
@@ -46,6 +47,30 @@ describe('environments', () => {
     expect(await readdir(join(local.context.cacheDir, 'lambda'))).toEqual([]);
     await expect(send(local.port, 'GET', '/')).rejects.toThrow(/ECONNREFUSED/);
   });
+});
+
+test('Ctrl-C does not wait for an init phase', async () => {
+  const code = join(folder, 'slow-import');
+  await mkdir(code);
+  await writeFile(join(code, 'app.py'), 'import time\ntime.sleep(9)\n');
+  const context = testContext(folder);
+  const python = machinePython();
+  const starting = serve(
+    {
+      layerDirs: [fixtureLayer(join(folder, 'slow-layer'), python.command)],
+      visible: python.visible,
+      functions: [{ name: 'slow', codeDir: code, handler: 'app.handler' }],
+      env: {},
+      port: 0,
+    },
+    context,
+  );
+  const rejected = expect(starting).rejects.toMatchObject({ code: 'CANCELLED' });
+  const lambda = join(context.cacheDir, 'lambda');
+  while ((await readdir(lambda).catch(() => [])).length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  context.abort();
+  await rejected;
+  expect(await readdir(lambda)).toEqual([]);
 });
 
 describe('asynchronous invocations', () => {
@@ -203,6 +228,8 @@ describe('what cannot be served', () => {
     ],
     ['a name', { functions: [{ name: 'a b', codeDir: fixtures, handler: 'a.b' }] }, 'USAGE'],
     ['a variable', { env: { AWS_LAMBDA_RUNTIME_API: 'x' } }, 'USAGE'],
+    ['little memory', { memoryMb: 64 }, 'USAGE'],
+    ['a long timeout', { timeoutSeconds: 901 }, 'USAGE'],
     ['a host', { host: '192.0.2.1' }, 'USAGE'],
   ])('%s', async (_, more, code) => {
     await expect(localLambda({ echo: 'app.echo' }, more)).rejects.toMatchObject({ code });

@@ -30,6 +30,9 @@ test('every way to save is served by the next invocation, and mistakes are shown
     // In place, and in the very next moment asked for.
     writeFileSync(app, version('two'));
     expect(await invoke(local)).toBe('"two"');
+    // Several at once: each in an environment of its own.
+    writeFileSync(app, version('for all'));
+    expect(await Promise.all([invoke(local), invoke(local), invoke(local)])).toEqual(Array(3).fill('"for all"'));
     // As editors do: a new file takes the old one's place.
     writeFileSync(`${app}.new`, version('three'));
     renameSync(`${app}.new`, app);
