@@ -47,6 +47,7 @@ export async function buildWheels(
     });
   }
   const engine = engineFor(plan, choice, ctx);
+  await engine.require(plan);
   const built: BuiltWheel[] = [];
   for (const one of missing) {
     throwIfCancelled(ctx.signal);
