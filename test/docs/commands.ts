@@ -45,7 +45,7 @@ export function blocksIn(page: string, text: string): CommandBlock[] {
     let body: string[] = [];
     if (fence) {
       for (at += 1; at < lines.length && !/^```/.test(lines[at] ?? ''); at += 1) body.push(lines[at] ?? '');
-      if (fence[1] === 'console') body = body.filter((line) => line.startsWith('$ ')).map((line) => line.slice(2));
+      if (fence[1] === 'console') body = typed(body);
       else if (fence[1] !== 'sh') continue;
     } else if (/^ {4}\S/.test(lines[at] ?? '') && (lines[at - 1] ?? '').trim() === '') {
       for (; at < lines.length && /^( {4}|\s*$)/.test(lines[at] ?? ''); at += 1) body.push((lines[at] ?? '').slice(4));
@@ -67,6 +67,15 @@ function markerAbove(lines: readonly string[], start: number): Marker | undefine
   if (test !== undefined) return { kind: 'run by', test };
   const reason = /^not run: (.+)$/.exec(text ?? '')?.[1];
   return reason === undefined ? undefined : { kind: 'not run', reason };
+}
+
+/** Of a terminal's text, what was typed: behind the prompt, and on after a backslash. */
+function typed(lines: readonly string[]): string[] {
+  return lines.flatMap((line, index) => {
+    if (line.startsWith('$ ')) return [line.slice(2)];
+    const before = lines[index - 1] ?? '';
+    return before.endsWith('\\') ? [line] : [];
+  });
 }
 
 function joined(lines: readonly string[]): string[] {
