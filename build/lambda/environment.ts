@@ -213,8 +213,13 @@ export class ExecutionEnvironment {
     };
   }
 
-  /** Ends the environment: SIGTERM and `budgetMs` of grace (Lambda: see shutdownBudgetMs), SIGKILL, clean-up. */
-  async shutdown(budgetMs: number = shutdownBudgetMs.none): Promise<lines.LogLine[]> {
+  /**
+   * Ends the environment: SIGTERM and `budgetMs` of grace, SIGKILL, clean-up. As on Lambda, there is grace by default
+   * only where the runtime has registered an extension.
+   */
+  async shutdown(
+    budgetMs: number = this.session.extensions.size > 0 ? shutdownBudgetMs.internal : shutdownBudgetMs.none,
+  ): Promise<lines.LogLine[]> {
     const process = this.#runtime?.process;
     if (process !== undefined && budgetMs > 0) {
       process.terminate();

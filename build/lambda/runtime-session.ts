@@ -4,6 +4,7 @@
 // Wire contract: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and AWS's emulator (see runtime-state.ts).
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { deferred } from './deferred.ts';
+import { InternalExtensions } from './extensions.ts';
 import { type OfferOptions, type Outcome, receiveError, receiveResponse } from './runtime-answer.ts';
 import { collect, drainThen, plain, send } from './runtime-http.ts';
 import { deliver, type Invocation, jsonOrBytes, type ReportedError, reported } from './runtime-message.ts';
@@ -26,6 +27,8 @@ export interface Violation {
 }
 
 interface Pending extends OfferOptions {
+  /** Settles when the extensions are done with it, too. */
+  readonly extensions: Promise<unknown>;
   readonly invocation: Invocation;
   readonly settle: (outcome: Outcome) => void;
   readonly finish: (moment: { at: number }) => void;
@@ -44,6 +47,7 @@ export class RuntimeSession {
   /** Value of `Lambda-Runtime-Invocation-Id` on the last answer; Lambda rejects another value, none skips the check. */
   echoedInvocationId: string | undefined;
   state: RuntimeState = 'Started';
+  readonly extensions = new InternalExtensions();
 
   #current: Pending | undefined;
   #waiting: ServerResponse[] = [];
@@ -67,7 +71,8 @@ export class RuntimeSession {
     if (this.#current !== undefined) throw new Error('An invocation is still under way in this session.');
     const outcome = deferred<Outcome>();
     const finished = deferred<{ at: number }>();
-    this.#current = { ...listeners, invocation, settle: outcome.resolve, finish: finished.resolve };
+    const extensions = this.extensions.invoked(invocation);
+    this.#current = { ...listeners, extensions, invocation, settle: outcome.resolve, finish: finished.resolve };
     if (this.state === 'Ready' && this.#waiting.length > 0) {
       this.state = 'Running';
       for (const response of this.#waiting.splice(0)) deliver(response, invocation);
@@ -79,6 +84,10 @@ export class RuntimeSession {
   handle(request: IncomingMessage, response: ServerResponse, at: number): void {
     this.release ??= request.headers['user-agent']?.split(/\s/, 1)[0]?.slice(0, 128);
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    if (InternalExtensions.owns(path)) {
+      this.extensions.handle(request, response, path, this.state === 'Started');
+      return;
+    }
     const route = path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : undefined;
     const answer = /^\/runtime\/invocation\/([^/]+)\/(response|error)$/.exec(route ?? '');
     if (route === '/ping') {
@@ -111,11 +120,13 @@ export class RuntimeSession {
     } else if (this.state === 'Running' && current !== undefined) {
       deliver(response, current.invocation);
     } else if (this.state === 'Started') {
-      this.#becomeReady({ at });
+      void this.extensions
+        .settled()
+        .then(() => this.#becomeReady({ at: this.extensions.size > 0 ? performance.now() : at }));
       this.#wait(response, current?.invocation);
     } else if (this.state === 'RuntimeResponseSentState') {
       this.#current = undefined;
-      current?.finish({ at });
+      void current?.extensions.then(() => current.finish({ at: this.extensions.size > 0 ? performance.now() : at }));
       this.#wait(response, undefined);
     } else {
       this.#wait(response, undefined);
