@@ -87,7 +87,11 @@ function warn(made: Deps, options: DepsOptions, { ctx }: Edge): void {
       message: 'The requirements have no hashes: --lock FILE writes down what was chosen, to get the same tomorrow.',
     });
   if (!made.imported)
-    ctx.report({ type: 'note', message: 'Nothing was imported: the runtime is for another processor than this one.' });
+    ctx.report({
+      type: 'note',
+      message:
+        'Nothing was imported: the runtime is for another processor, which cannot be emulated here (make-runtime doctor).',
+    });
 }
 
 const gilWords: Readonly<Record<NonNullable<PackageReport['gil']>['state'], string>> = {

@@ -129,7 +129,7 @@ async function inScratch(
   // The function's own files win, as they would when both are copied into one folder, packages first.
   const tree = mergeTrees(scripts, compiled.tree);
   refuseOversize(tree, target.layerBytes);
-  const trials = target.runs ? await onTheRuntime(tree, installed, request, target, scratch, ctx) : undefined;
+  const trials = await onTheRuntime(tree, installed, request, target, scratch, ctx);
   const packages = await Promise.all(installed.map((one) => describe(one, plan, trials, built)));
   await makeFolderOf(request.output);
   const written = await writeZip(tree, request.output, ctx.signal);
@@ -263,7 +263,7 @@ async function onTheRuntime(
   { layerDir, plan }: DepsTarget,
   scratch: string,
   ctx: Context,
-): Promise<ReadonlyMap<string, ImportTrial>> {
+): Promise<ReadonlyMap<string, ImportTrial> | undefined> {
   ctx.report({ type: 'progress', stage: 'deps', text: 'importing on the runtime, in the sandbox' });
   const folder = join(scratch, 'mounted');
   await writeTree(tree, folder, ctx.signal);
@@ -272,13 +272,10 @@ async function onTheRuntime(
   const extensions = plan.python.executable.endsWith('t')
     ? installed.flatMap(({ paths }) => extensionModules(paths).map(({ module }) => module))
     : [];
-  const first = await tryImports([...new Set(tops)], places, plan.python.executable, ctx);
-  const second = await tryImports(
-    extensions.filter((module) => !tops.includes(module)),
-    places,
-    plan.python.executable,
-    ctx,
-  );
+  const first = await tryImports([...new Set(tops)], places, plan, ctx);
+  if (first === undefined) return undefined;
+  const others = extensions.filter((module) => !tops.includes(module));
+  const second = (await tryImports(others, places, plan, ctx)) ?? [];
   return new Map([...first, ...second].map((trial) => [trial.module, trial]));
 }
 

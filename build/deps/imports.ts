@@ -1,8 +1,11 @@
 // Imports packages on the runtime they are for, in the sandbox, and tells which fail and which turn the GIL back on.
 // Knows module names only; where the files come from is the caller's.
+import { machineArch } from '../lambda/emulation.ts';
 import { Sandbox, type SandboxOptions } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
+import { isMakeRuntimeError } from '../lib/errors.ts';
 import { langFolder } from '../package/layout.ts';
+import type { Arch, Plan } from '../recipe/model.ts';
 
 export interface ImportTrial {
   readonly module: string;
@@ -55,17 +58,22 @@ const maxRuns = 24;
 
 /**
  * Imports the modules one after the other, each process going on where the last one had to end.
- * @returns a trial for each module that was tried; fewer than were asked for when too many turn the GIL on
+ * Fewer trials than modules when too many turn the GIL on.
+ * @param arch the runtime's; emulated where it is not this machine's
+ * @returns undefined where that cannot be emulated
  * @throws SANDBOX_UNAVAILABLE, CANCELLED
  */
 export async function tryImports(
   modules: readonly string[],
   options: Pick<SandboxOptions, 'layerDirs' | 'codeDir'>,
-  executable: string,
+  { python: { executable }, arch }: Pick<Plan, 'python' | 'arch'>,
   ctx: Context,
-): Promise<ImportTrial[]> {
+): Promise<ImportTrial[] | undefined> {
   if (modules.length === 0) return [];
-  const sandbox = await Sandbox.open(options, ctx);
+  const sandbox = await openFor(arch, options, ctx);
+  if (sandbox === undefined) return undefined;
+  // Emulated programs take some ten times as long.
+  const timeoutMs = arch === machineArch() ? 120_000 : 1_200_000;
   const trials: ImportTrial[] = [];
   try {
     const { taskRoot, layerRoot } = sandbox.places;
@@ -75,7 +83,7 @@ export async function tryImports(
     for (let run = 0; rest.length > 0 && run < maxRuns; run += 1) {
       const { stdout, stderr, exitCode, signal } = await sandbox.run(argv, {
         input: rest.join('\n'),
-        timeoutMs: 120_000,
+        timeoutMs,
       });
       const rows = stdout.split('\n').map((line) => line.split('\t').map(literal));
       const done = rows.flatMap(([word, module, error, gilEnabledBy]) =>
@@ -95,6 +103,20 @@ export async function tryImports(
     await sandbox.close();
   }
   return trials;
+}
+
+async function openFor(
+  arch: Arch,
+  options: Pick<SandboxOptions, 'layerDirs' | 'codeDir'>,
+  ctx: Context,
+): Promise<Sandbox | undefined> {
+  try {
+    return await Sandbox.open({ ...options, archOf: () => Promise.resolve(arch) }, ctx);
+  } catch (error) {
+    const lacks = isMakeRuntimeError(error) && ['ARTIFACT_WRONG_ARCH', 'SANDBOX_UNAVAILABLE'].includes(error.code);
+    if (lacks && arch !== machineArch()) return undefined;
+    throw error;
+  }
 }
 
 /** A Python literal made by ascii(): text without its quotes, undefined for None. */

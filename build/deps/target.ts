@@ -1,5 +1,6 @@
 // What dependencies are for: a layer that make-runtime built, with the plan inside of it, its files, and an interpreter
 // that can compile bytecode for it. Knows nothing of packages.
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { Context } from '../lib/context.ts';
@@ -18,10 +19,6 @@ export interface DepsTarget {
   readonly layerDir: string;
   /** Bytes of the layer, unpacked. */
   readonly layerBytes: number;
-  /** The layer's own interpreter on this machine. */
-  readonly executable: string;
-  /** Whether that can run here. */
-  readonly runs: boolean;
   /** Compiles bytecode of the target's version: the layer's own, or this machine's of the same magic number. */
   readonly compiler: string | undefined;
   /** A folder with the package pip, to be run by this machine's python3. */
@@ -51,8 +48,6 @@ export async function openTarget(artifact: string, ctx: Context): Promise<DepsTa
     plan,
     layerDir,
     layerBytes: bytes,
-    executable,
-    runs: magic !== undefined,
     compiler,
     pip: await pipOf(plan, ctx),
   };
@@ -89,14 +84,21 @@ async function magicOf(interpreter: string, ctx: Context): Promise<string | unde
 }
 
 /**
- * An interpreter of this machine whose release has the target's bytecode. Magic numbers do not change between final
- * releases of a version (Include/internal/pycore_magic_number.h), nor with the GIL or the processor.
+ * An interpreter of this machine whose release has the target's bytecode: one on PATH, or the one that a cross build has
+ * left in the cache. Magic numbers do not change between final releases of a version (Include/internal/pycore_magic_number.h),
+ * nor with the GIL or the processor.
  */
 async function sameVersion({ python }: Plan, ctx: Context): Promise<string | undefined> {
+  const final = python.version.replace(/\.\d+$/, '') === python.minor;
+  if (!final) return undefined;
+  const cache = join(ctx.cacheDir, 'build-python');
+  const cached = (await readdir(cache).catch(() => [])).map((key) =>
+    join(cache, key, 'python', 'bin', `python${python.minor}`),
+  );
   const ask = 'import sys; print("%d.%d" % sys.version_info[:2], sys.version_info.releaselevel)';
-  for (const name of [`python${python.minor}`, `python${python.minor}t`]) {
+  for (const name of [...cached, `python${python.minor}`, `python${python.minor}t`]) {
     const { exitCode, stdout } = await execa(name, ['-I', '-S', '-c', ask], { reject: false, stdin: 'ignore' });
-    if (exitCode === 0 && stdout.trim() === `${python.minor} final` && !/[a-z]/.test(python.version)) return name;
+    if (exitCode === 0 && stdout.trim() === `${python.minor} final`) return name;
   }
   throwIfCancelled(ctx.signal);
   return undefined;
