@@ -6,9 +6,11 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import pc from 'picocolors';
 import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/edge.ts';
 import { describeFailure } from './cli/failure.ts';
+import { packageKinds, sampleNames, targets } from './init/model.ts';
 import { exitStatus } from './lib/errors.ts';
 import { architectures, flavors, libraryOrigins, profiles, prunePresets } from './recipe/model.ts';
 import { imageFormats } from './registry/formats.ts';
+import { fronts } from './serve/http-event.ts';
 
 const abort = new AbortController();
 let edge: Edge | undefined;
@@ -38,6 +40,10 @@ Examples:
   make-runtime image 3.13t --tar                       the same as a container image: FROM it, or docker load it
   make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
   make-runtime publish dist/out/python3.13t-x86_64-fast/layer.zip --name python313t --region eu-west-1 --dry-run
+  make-runtime serve 3.13t --code ./src --handler app.handler
+                                                       the same, as a server that AWS's SDKs, its CLI and curl can call
+  make-runtime init my-function                        a project: handler, local test, SAM, CDK, Terraform or CLI
+  make-runtime deps -r requirements.txt --for layer.zip --code ./src   the function's packages, for that runtime
   make-runtime doctor                                  what this machine lacks
 
 Environment:
@@ -191,6 +197,12 @@ program
   .argument('<artifact>', 'a layer .zip, also one that this tool did not build')
   .description('prove that a layer will run on Lambda, or say why not')
   .addOption(new Option('--arch <arch>', 'the architecture it must be for').choices(architectures))
+  .option('--rebuild', 'make it again from the plan beside it, with nothing cached, and compare the bytes')
+  .option('--base <image>', 'with --rebuild: the base of the image beside it, when that is not the default one')
+  .option(
+    '--code <zip>',
+    'also whether this function, or this layer of packages, fits it: bytecode, extension modules, size',
+  )
   .action(async (artifact: string, options, command: Command) =>
     (await import('./cli/verify.ts')).verify({ artifact, ...options }, edgeOf(command)),
   );
@@ -238,7 +250,7 @@ const awsOptions = (command: Command): Command =>
       collect,
     )
     .option('--profile <name>', 'a profile of ~/.aws (also: AWS_PROFILE)')
-    .option('--concurrency <n>', 'regions at a time', positiveInteger, 8);
+    .option('--concurrency <n>', 'regions at a time', wholeNumber, 8);
 
 awsOptions(program.command('publish').argument('<artifact>', 'a layer .zip'))
   .description('publish a layer version in one or many regions, unless it is there already')
@@ -250,7 +262,7 @@ awsOptions(program.command('publish').argument('<artifact>', 'a layer .zip'))
   .option(
     '--keep <n>',
     'afterwards remove all but the newest <n> versions, never one that a function uses',
-    positiveInteger,
+    wholeNumber,
   )
   .option('--s3-bucket <name>', 'for layers over 50 MB (default: make-runtime-{account}-{region})')
   .option('--create-bucket', 'make that bucket where it is missing, closed to the public')
@@ -266,6 +278,87 @@ awsOptions(program.command('layers'))
   .description('what is published where, and what of it is stale')
   .option('--name <name>', 'only this layer, also one that make-runtime did not publish')
   .action(async (options, command: Command) => (await import('./cli/layers.ts')).layers(options, edgeOf(command)));
+
+program
+  .command('serve')
+  .argument('<artifact|recipe>', 'a layer .zip, or a recipe as for `build`, which is then built')
+  .description('a local Lambda: its HTTP API, function URLs and execution environments, for SDKs, the AWS CLI and curl')
+  .option('--code <dir>', "the function's code")
+  .option('--handler <module.function>', 'as in the function configuration, for example app.handler')
+  .option('--name <name>', 'what the function of --code and --handler is called', 'function')
+  .option('--function <name=dir:handler>', 'a further function, repeatable', collect, [])
+  .option('--port <port>', 'where to listen; 0: any free one', portNumber, 9000)
+  .option(
+    '--host <address>',
+    'another address than loopback: everybody who reaches it can run the functions',
+    '127.0.0.1',
+  )
+  .option('--env <name=value>', 'an environment variable, repeatable', collect, [])
+  .option('--env-file <file>', 'a file of them, one NAME=value a line, repeatable; --env wins', collect, [])
+  .option('--layer <zip>', 'a further layer, repeatable; later ones win', collect, [])
+  .option('--memory <mb>', 'as in the function configuration', positiveNumber, 128)
+  .option('--timeout <seconds>', 'as in the function configuration', positiveNumber, 3)
+  .option('--concurrency <n>', 'execution environments of a function at most; more are throttled', wholeNumber, 10)
+  .option(
+    '--managed-instances <n>',
+    'one Managed Instances environment with so many invocations at a time, instead of --concurrency',
+    wholeNumber,
+  )
+  .option('--idle <seconds>', 'how long an idle environment is kept', positiveNumber, 600)
+  .option('--alias <name>', 'a qualifier that callers may use, repeatable', collect, [])
+  .addOption(
+    new Option('--front <front>', 'what stands in front of the functions on /').choices(fronts).default('function-url'),
+  )
+  .option('--watch', 'what is saved in --code is served by the next invocation')
+  .option(
+    '--debug [port]',
+    'wait for a debugger (debugpy) on a port, 5678 by default, before the handler is imported',
+    portNumber,
+  )
+  .option('--debugpy <dir>', 'with --debug: the folder that holds debugpy, where neither function nor layer has it')
+  .option('--fetch-debugpy', 'with --debug: get debugpy from PyPI where it is missing')
+  .option('--stream', 'function URLs stream (InvokeMode RESPONSE_STREAM)')
+  .option('--retry-delays <seconds,...>', 'waits before further attempts of asynchronous events (default: 60,120)')
+  .option('--destinations <dir>', 'keep a record of every asynchronous event that succeeded or failed for good')
+  .addHelpText(
+    'after',
+    `
+The address goes to stdout, logs to stderr. With --json everything that happens goes to stdout, one object a line.
+Ctrl-C ends the environments with SIGTERM, as Lambda does; the exit status is then 0.`,
+  )
+  .action(async (subject: string, options, command: Command) =>
+    (await import('./cli/serve.ts')).serve({ subject, ...options }, edgeOf(command)),
+  );
+
+program
+  .command('deps')
+  .description(
+    'packages for a runtime as a layer or a function zip: the right wheels, byte-compiled, tried on the runtime',
+  )
+  .option('-r, --requirement <file>', 'a requirements file of pip, repeatable; hashes in it are checked', collect, [])
+  .requiredOption('--for <layer.zip>', 'the runtime they are for, as `build` made it')
+  .option('--layer', 'a layer, with python/ at its root (default)')
+  .option('--function', 'a function zip')
+  .option('--code <dir>', "the function's own code, for a function zip")
+  .option('-o, --output <zip>', 'the zip to write (default: dist/out/packages.zip or dist/out/function.zip)')
+  .option('--lock <file>', 'write what was chosen, with hashes, as a requirements file')
+  .option('--build', 'compile packages that have no wheel, with the builder of the runtime')
+  .option('--engine <engine>', 'with --build: which container engine, for a runtime that one built')
+  .option('--require-gil-off', 'fail when a package would turn the GIL back on')
+  .action(async (options, command: Command) => (await import('./cli/deps.ts')).deps(options, edgeOf(command)));
+
+program
+  .command('init')
+  .argument('[dir]', 'a new folder')
+  .description('a ready project: a sample handler, a local test, and what deploys it; asks for what is missing')
+  .addOption(new Option('--for <tool>', 'what deploys it (default: sam)').choices(targets))
+  .addOption(new Option('--package <kind>', 'layer or container image (default: layer)').choices(packageKinds))
+  .addOption(new Option('--sample <name>', 'the handler (default: plain)').choices(sampleNames))
+  .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
+  .option('--recipe <recipe>', 'which Python, as for `build`', '3.13t')
+  .action(async (dir: string | undefined, options, command: Command) =>
+    (await import('./cli/init.ts')).init({ dir, ...options }, edgeOf(command)),
+  );
 
 program
   .command('doctor')
@@ -301,13 +394,44 @@ program
 
 program
   .command('bench')
-  .description("measure time and memory beside plain python and AWS's own client")
-  .argument('[artifact]', 'a layer .zip (default: what `build 3.13t` makes)')
+  .description("measure time, memory and counts beside plain python, AWS's own client and other runtimes")
+  .argument('[artifact...]', 'layers (.zip), or recipes, which are then built; the first is judged (default: 3.13t)')
   .option('--runs <n>', 'measured starts of each; long benchmarks take a fraction of it', positiveNumber, 30)
-  .option('--only <benchmark>', 'only this one, repeatable', collect, [])
-  .action(async (artifact: string | undefined, options, command: Command) =>
-    (await import('./cli/bench.ts')).bench({ artifact, ...options }, edgeOf(command)),
-  );
+  .option(
+    '--only <benchmark>',
+    'only this one, or this kind: cold, warm, throughput, memory, counts; repeatable',
+    collect,
+    [],
+  )
+  .option(
+    '--client <python>',
+    "AWS's client on this interpreter too, repeatable; none: not even on our own",
+    collect,
+    [],
+  )
+  .option('--image <reference>', 'a Lambda image of a container engine too, repeatable', collect, [])
+  .option('--engine <engine>', 'the engine that has the images', 'auto')
+  .option('--cold', 'take the files of each runtime and function out of the page cache before each start')
+  .option('--memory <mb,...>', "limit the processor to these memory sizes' shares", numbers, [])
+  .option('--out <file>', 'write every sample, for --from and --compare')
+  .option('--html <file>', 'write a report with charts, one file without anything from a network')
+  .option('--markdown <file>', 'write the tables as Markdown')
+  .option('--write <document>', 'rewrite the blocks of figures in a Markdown document, repeatable', collect, [])
+  .option('--from <file>', 'measure nothing: show what --out has written')
+  .option('--compare <old.json>', 'measure nothing: what is worse in the result that follows; status 141 if anything')
+  .option('--tolerance <percent>', 'with --compare: a change that nobody minds', positiveNumber, 3)
+  .option('--all', 'with --compare: show every figure')
+  .option('--on-aws', 'measure on Lambda: temporary functions in your account, which are removed again (costs cents)')
+  .option('--role <arn>', 'with --on-aws: their execution role; it needs no permissions')
+  .option('--region <region>', 'with --on-aws: where (default: as the AWS CLI would choose)')
+  .option('--profile <name>', 'with --on-aws: a profile of ~/.aws')
+  .option('--clean', 'with --on-aws: measure nothing, remove what runs that were killed have left')
+  .action(async (artifacts: string[], options, command: Command) => {
+    const { bench, compareResults } = await import('./cli/bench.ts');
+    const { compare, tolerance, all = false } = options;
+    if (compare !== undefined) await compareResults([compare, ...artifacts], { tolerance, all }, edgeOf(command));
+    else await bench({ artifacts, ...options }, edgeOf(command));
+  });
 
 tab(program); // `make-runtime complete <shell>`
 
@@ -355,10 +479,15 @@ function percent(text: string): number {
   return number;
 }
 
-function positiveInteger(text: string): number {
+function wholeNumber(text: string): number {
   const number = positiveNumber(text);
   if (Number.isInteger(number)) return number;
   throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a whole number.`);
+}
+
+function portNumber(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) < 65_536) return Number(text);
+  throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a port: 0 to 65535.`);
 }
 
 function positiveNumber(text: string): number {
@@ -366,4 +495,8 @@ function positiveNumber(text: string): number {
   if (!Number.isFinite(number) || number <= 0)
     throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a positive number.`);
   return number;
+}
+
+function numbers(text: string): number[] {
+  return text.split(',').map(positiveNumber);
 }

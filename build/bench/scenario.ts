@@ -1,6 +1,6 @@
 // What a benchmark is, as data: who is started, what is done to each, what is read off, and what it should come to.
 // Scenarios (scenarios/*.ts) make these values, run.ts obeys them, report.ts words them. Refuses to know how a runtime
-// is started (runtimes.ts) and how time is taken (native/harness.c).
+// is started (runtimes/) and how time is taken (native/harness.c).
 import type { Command, StepResult } from './harness.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -10,15 +10,21 @@ export interface Subject {
   /** The harness's words: `['ready', 1, 'trips', 20]`. */
   readonly steps: readonly (string | number)[];
   /** What is read off one run: figures by key, in nanoseconds, kB or whatever the figure's unit scales. */
-  readonly read: (results: readonly StepResult[]) => Readonly<Record<string, number>>;
+  readonly read: (results: readonly StepResult[]) => Figures | Promise<Figures>;
+  /** Who cannot do it is left out with what was said; of others it is an error. */
+  readonly optional?: boolean;
 }
 
-export type Unit = 'ms' | 'µs' | 's' | 'MB' | 'MB/s' | 'x' | '';
+export type Figures = Readonly<Record<string, number>>;
+
+export type Unit = 'ms' | 'µs' | 's' | 'MB' | 'MB/s' | '/s' | 'million' | 'x' | '';
 
 export interface Figure {
   readonly key: string;
   readonly title: string;
   readonly unit: Unit;
+  /** More is better: rates. Everything else is better when it is less. */
+  readonly more?: boolean;
 }
 
 /** A figure of a subject, in a table's cell. */
@@ -43,19 +49,33 @@ export interface Trial {
   readonly subjects: readonly Subject[];
   readonly figures: readonly Figure[];
   readonly goals: readonly Goal[];
-  /** What a reader has to know about this build's figures. */
-  readonly note?: string;
+  /** Figures of a subject that follow from others, run by run. */
+  readonly derive?: (
+    samples: Readonly<Record<string, readonly number[]>>,
+  ) => Readonly<Record<string, readonly number[]>>;
+  /** Who could not take part, and why. */
+  readonly left?: readonly string[];
 }
+
+export const groups = ['cold', 'warm', 'throughput', 'memory', 'counts', 'special', 'aws'] as const;
+export type Group = (typeof groups)[number];
 
 export interface Scenario {
   readonly name: string;
+  readonly group: Group;
+  /** The handler's row in the overview; absent: it has none there. */
+  readonly handler?: string;
+  /** The keys of figures that stand in the overview. */
+  readonly overview?: readonly string[];
   readonly title: string;
   /** One or two sentences: what is done, from where to where. */
   readonly how: string;
   /** How many of the asked runs it takes: long ones need fewer. */
   readonly share: number;
-  /** Undefined: it makes no sense for this build. */
-  readonly prepare: (bench: Workbench) => Promise<Trial | undefined>;
+  /** False: what is read off does not depend on what is in a cache. */
+  readonly warmUp?: false;
+  /** Undefined: it makes no sense for this build. Only `left`: what it takes is not here. */
+  readonly prepare: (bench: Workbench) => Promise<Trial | Pick<Trial, 'left'> | undefined>;
 }
 
 /** The nth result of a kind of step. */

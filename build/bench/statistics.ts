@@ -42,3 +42,48 @@ export function intervalOfMedian(values: readonly number[]): Interval {
 export function pairedRatios(a: readonly number[], b: readonly number[]): number[] {
   return a.slice(0, b.length).map((value, index) => value / (b[index] as number));
 }
+
+export interface Shift {
+  /** How many times as much the values of `b` are as those of `a`: the median of all quotients (Hodges and Lehmann). */
+  readonly ratio: number;
+  /** Where that lies, with the asked confidence; from 0 to infinity when there are too few values to say. */
+  readonly interval: Interval;
+}
+
+/**
+ * Two samples that were not taken side by side, compared without assuming a distribution: the interval is what the rank
+ * test of Mann and Whitney does not reject (Conover, Practical Nonparametric Statistics, 5.1 and 5.4).
+ * @param alpha how often the interval may be wrong
+ */
+export function shiftBetween(a: readonly number[], b: readonly number[], alpha: number): Shift {
+  const quotients = b.flatMap((value) => a.map((base) => (value === base ? 1 : value / base))).sort((x, y) => x - y);
+  const skipped = leastRank(a.length, b.length, alpha / 2);
+  return {
+    ratio: median(quotients),
+    interval: {
+      low: skipped === 0 ? 0 : (quotients[skipped - 1] as number),
+      high: skipped === 0 ? Number.POSITIVE_INFINITY : (quotients[quotients.length - skipped] as number),
+    },
+  };
+}
+
+/** The largest k with P(U < k) <= tail, where U is Mann and Whitney's statistic of n and m values: exactly. */
+export function leastRank(n: number, m: number, tail: number): number {
+  if (n === 0 || m === 0) return 0;
+  // How many of the arrangements have U = u: the coefficients of a Gaussian binomial, divided by their number.
+  let ways = [1];
+  for (let i = 1; i <= n; i += 1) {
+    const grown = new Array<number>(ways.length + m).fill(0);
+    for (let u = 0; u < grown.length; u += 1) {
+      grown[u] = (ways[u] ?? 0) - (ways[u - m - i] ?? 0) + (grown[u - i] ?? 0);
+    }
+    // Each factor is a polynomial with as many arrangements as it has steps: kept a probability, so that it cannot overflow.
+    ways = grown.map((value) => (value * i) / (m + i));
+  }
+  let below = 0;
+  for (let u = 0; u < ways.length; u += 1) {
+    below += Math.max(0, ways[u] as number);
+    if (below > tail) return u;
+  }
+  return ways.length;
+}

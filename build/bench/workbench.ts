@@ -1,169 +1,127 @@
-// What scenarios are made of: the layer, plain Python of the same build, AWS's own client on the same interpreter, the
-// floor in C, and functions to run. Everything is prepared here, so that starting is all that is left to time.
+// What scenarios are made of: the runtimes that are compared, plain Python of the first artifact's build, the floor in C,
+// functions and events. Everything is prepared here, so that starting is all that is left to time.
 import { createHash } from 'node:crypto';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { execa } from 'execa';
-import { compileKey } from '../compile/compile.ts';
+import { mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Context } from '../lib/context.ts';
-import { MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
-import { exists, folderOnce, writeWhole } from '../lib/folder.ts';
-import { readBuildRecord } from '../package/build-json.ts';
-import { langFolder } from '../package/layout.ts';
-import { unpackLayer } from '../package/unpack.ts';
-import { readZip } from '../package/unzip.ts';
-import { prefix } from '../recipe/cpython.ts';
-import type { Plan } from '../recipe/model.ts';
+import { exists, writeWhole } from '../lib/folder.ts';
+import { type Counters, findCounters } from './counters.ts';
+import { pythonName } from './functions.ts';
 import { type Command, compileTools, type Tools } from './harness.ts';
+import { type Artifact, openArtifact } from './runtimes/artifact.ts';
+import { clientOn, clientRuntime } from './runtimes/awslambdaric.ts';
+import { openImage } from './runtimes/image.ts';
+import { plainEnv, type Runtime } from './runtimes/runtime.ts';
 
-/** A folder with app.py, whose `handler` is called. */
-export interface FunctionFolder {
-  readonly folder: string;
+/** What is asked for. */
+export interface Entrants {
+  /** Layers; the first is the one whose targets are judged. At least one. */
+  readonly artifacts: readonly string[];
+  /** Interpreters of this machine for AWS's client. */
+  readonly clients: readonly string[];
+  /** Whether AWS's client also runs on each artifact's own interpreter. */
+  readonly sameClient: boolean;
+  readonly images: readonly string[];
+  readonly engine: string;
 }
 
-type Env = Readonly<Record<string, string>>;
+/** An artifact and AWS's client on the same interpreter. */
+export interface Pair {
+  readonly ours: Artifact;
+  readonly client: Runtime | undefined;
+}
 
 export interface Workbench {
-  readonly plan: Plan;
-  readonly freeThreaded: boolean;
   readonly tools: Tools;
-  readonly names: { readonly layer: string; readonly client: string };
-  /** The layer's bootstrap. */
-  layer(code: FunctionFolder, env?: Env): Command;
-  /** awslambdaric on the layer's interpreter as `make install` left it. */
-  client(code: FunctionFolder, env?: Env): Command;
-  /** The layer's own interpreter, called as an ordinary one. */
-  python(...args: string[]): Command;
+  readonly counters: Counters;
+  /** In the order of tables: each artifact and its client, then images, then clients on other interpreters. */
+  readonly runtimes: readonly Runtime[];
+  readonly pairs: readonly Pair[];
+  /** The first artifact. */
+  readonly first: Artifact;
   /** The C program that answers at once. */
   answer(...args: string[]): Command;
-  /** A function with this app.py and these pinned packages, all of it byte-compiled. */
-  fn(name: string, source: string, packages?: readonly string[]): Promise<FunctionFolder>;
   /** A file with this text. */
   event(name: string, text: string): Promise<string>;
+  /** A path for something that is written during a run and read after it. */
+  scratch(name: string): string;
+  /** What a reader has to know: who could not take part, and why. */
+  readonly notes: readonly string[];
 }
 
 /**
- * @throws ARTIFACT_NOT_A_LAYER when the artifact was not built by this tool on this machine, SOURCE_UNREACHABLE,
- * COMPILER_MISSING
+ * @throws ARTIFACT_NOT_FOUND, ARTIFACT_NOT_A_LAYER, SOURCE_UNREACHABLE, COMPILER_MISSING, ENGINE_UNAVAILABLE, USAGE
  */
-export async function prepareWorkbench(artifact: string, ctx: Context): Promise<Workbench> {
-  const tree = await readZip(artifact);
-  const record = await readBuildRecord(tree);
-  const installed = record && join(ctx.cacheDir, 'compile', compileKey(record.plan), 'root', prefix);
-  if (!record || !installed || !(await exists(installed))) {
-    throw new MakeRuntimeError(
-      'ARTIFACT_NOT_A_LAYER',
-      `${artifact} was not built here, so there is nothing to compare it with.`,
-      {
-        remedy:
-          "Build it first: make-runtime build <recipe>. The benchmark installs AWS's client into that interpreter.",
-      },
-    );
-  }
-  const { plan } = record;
+export async function prepareWorkbench(entrants: Entrants, ctx: Context): Promise<Workbench> {
   const tools = await compileTools(ctx);
-  const layerDir = await unpackLayer(artifact, tree, ctx);
-  const own = join(layerDir, langFolder, 'bin', plan.python.executable);
-  const { interpreter, version } = await installClient(plan, installed, own, ctx);
   const folder = join(ctx.cacheDir, 'bench');
-  const basic: Env = { PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', TZ: ':UTC' };
-  const lambda = ({ folder: root }: FunctionFolder, more: Env): Env => ({
-    ...basic,
-    LAMBDA_TASK_ROOT: root,
-    _HANDLER: 'app.handler',
-    AWS_LAMBDA_FUNCTION_NAME: 'bench',
-    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '128',
-    AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
-    AWS_REGION: 'us-east-1',
-    AWS_DEFAULT_REGION: 'us-east-1',
-    AWS_ACCESS_KEY_ID: 'nobody',
-    AWS_SECRET_ACCESS_KEY: 'nothing',
-    ...more,
+  await mkdir(folder, { recursive: true });
+  const notes: string[] = [];
+  const others = [];
+  for (const path of entrants.clients) others.push(await clientOn(path, ctx));
+  // The machine's own, when nothing else has pip: it installs wheels for others, and runs nothing of them.
+  const pip = others[0]?.python ?? 'python3';
+  const opened = [];
+  for (const path of entrants.artifacts)
+    opened.push(await openArtifact(path, { withClient: entrants.sameClient, pip }, ctx));
+
+  const taken = new Set<string>();
+  const unique = (name: string, more: string): string => {
+    let free = taken.has(name) ? `${name}, ${more}` : name;
+    for (let nth = 2; taken.has(free); nth += 1) free = `${name}, ${more} (${nth})`;
+    taken.add(free);
+    return free;
+  };
+  const only = opened.length === 1;
+  const clients = new Map<string, Runtime>();
+  const pairs = opened.map(({ plan, client, named }): Pair => {
+    const ours = named(unique(only ? 'make-runtime' : plan.name, plan.id.slice(0, 8)));
+    if (client === undefined) {
+      if (entrants.sameClient)
+        notes.push(`${ours.name} was not built on this machine: AWS's client is not on its interpreter.`);
+      return { ours, client: undefined };
+    }
+    // Two layers of one interpreter, such as before and after a change of the bootstrap, have one client.
+    let runtime = clients.get(client.python);
+    if (runtime === undefined) {
+      const name = `awslambdaric ${client.about.client}`;
+      runtime = clientRuntime(
+        unique(only ? name : `${name}, ${pythonName(client.about)}`, plan.id.slice(0, 8)),
+        client,
+        ctx,
+      );
+      clients.set(client.python, runtime);
+    }
+    return { ours, client: runtime };
   });
+  const images = [];
+  for (const reference of entrants.images) {
+    const named = await openImage(
+      reference,
+      { engine: entrants.engine, tools, pip: opened[0]?.client?.python ?? pip },
+      ctx,
+    );
+    images.push(named(unique(`image ${basename(reference)}`, 'again')));
+  }
+  const extra = others.map((client) =>
+    clientRuntime(unique(`awslambdaric ${client.about.client}, ${pythonName(client.about)}`, 'again'), client, ctx),
+  );
+  const first = pairs[0]?.ours;
+  if (first === undefined) throw new Error('a benchmark needs an artifact');
+  const listed = pairs.flatMap(({ ours, client }) => [ours, ...(client === undefined ? [] : [client])]);
   return {
-    plan,
-    freeThreaded: plan.python.executable.endsWith('t'),
     tools,
-    names: { layer: 'make-runtime', client: `awslambdaric ${version}` },
-    layer: (code, env = {}) => ({
-      argv: [join(layerDir, 'bootstrap')],
-      env: lambda(code, { MAKE_RUNTIME_LAYER_ROOT: layerDir, ...env }),
-      cwd: code.folder,
-    }),
-    client: (code, env = {}) => ({
-      argv: [interpreter, '-m', 'awslambdaric', 'app.handler'],
-      env: lambda(code, env),
-      cwd: code.folder,
-    }),
-    python: (...args) => ({ argv: [own, ...args], env: lambda({ folder }, {}), cwd: folder }),
-    answer: (...args) => ({ argv: [tools.answer, ...args], env: basic, cwd: folder }),
-    fn: async (name, source, packages = []) => {
-      const digest = createHash('sha256')
-        .update(JSON.stringify([source, packages]))
-        .digest('hex')
-        .slice(0, 12);
-      const code = join(folder, `functions-${compileKey(plan)}`, `${name}-${digest}`);
-      await mkdir(join(code, '..'), { recursive: true });
-      await folderOnce(code, async (scratch) => {
-        await writeFile(join(scratch, 'app.py'), source);
-        if (packages.length > 0) {
-          ctx.report({ type: 'progress', stage: 'bench', text: `installing ${packages[0]} from PyPI` });
-          const words = ['install', '--quiet', '--no-deps', '--no-compile', '--target', scratch, ...packages];
-          await run(interpreter, ['-m', 'pip', ...words], 'The packages of a benchmark', ctx);
-        }
-        // By hash, and not looked at again: the folder is renamed, and files copied to a machine lose their times.
-        const compile = ['-m', 'compileall', '-q', '--invalidation-mode', 'unchecked-hash', scratch];
-        await run(interpreter, compile, 'The functions of a benchmark', ctx);
-      });
-      return { folder: code };
-    },
+    counters: await findCounters(ctx),
+    runtimes: [...new Set([...listed, ...images, ...extra])],
+    pairs,
+    first,
+    answer: (...args) => ({ argv: [tools.answer, ...args], env: plainEnv, cwd: folder, files: [tools.answer] }),
     event: async (name, text) => {
       const path = join(folder, `${name}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}.json`);
       if (!(await exists(path))) await writeWhole(path, text);
       return path;
     },
+    scratch: (name) => join(folder, `scratch-${process.pid}-${name}`),
+    notes,
   };
-}
-
-async function run(python: string, args: readonly string[], what: string, ctx: Context): Promise<string> {
-  const { failed, stdout, stderr } = await execa(python, args, {
-    cancelSignal: ctx.signal,
-    stdin: 'ignore',
-    reject: false,
-    env: { PYTHONNOUSERSITE: '1' },
-  });
-  throwIfCancelled(ctx.signal);
-  if (!failed) return stdout.trim();
-  throw new MakeRuntimeError('SOURCE_UNREACHABLE', `${what} could not be installed.`, {
-    remedy: 'Check that pip reaches PyPI from here, and that there are wheels for this Python.',
-    detail: stderr.split('\n').slice(-8).join('\n'),
-  });
-}
-
-/**
- * A copy of the interpreter as `make install` left it, with AWS's client installed by its own pip.
- * @param linked the layer's executable: the same interpreter, bound to an older glibc. It takes the place of one that
- * was compiled in a container with a newer glibc than this machine's, and so cannot start here.
- */
-async function installClient(
-  plan: Plan,
-  installed: string,
-  linked: string,
-  ctx: Context,
-): Promise<{ interpreter: string; version: string }> {
-  const folder = join(ctx.cacheDir, 'bench', `client-${compileKey(plan)}`);
-  const interpreter = join(folder, 'bin', plan.python.executable);
-  await folderOnce(folder, async (scratch) => {
-    ctx.report({ type: 'progress', stage: 'bench', text: "installing AWS's client from PyPI" });
-    await cp(installed, scratch, { recursive: true, verbatimSymlinks: true });
-    const python = join(scratch, 'bin', plan.python.executable);
-    const starts = await execa(python, ['-I', '-S', '-c', 'pass'], { reject: false, stdin: 'ignore' });
-    if (starts.failed) await cp(linked, python, { force: true });
-    await run(python, ['-m', 'ensurepip'], 'pip', ctx);
-    // The newest that has a wheel for this interpreter: its source needs autotools and builds libcurl.
-    const words = ['install', '--quiet', '--no-warn-script-location', '--only-binary=awslambdaric', 'awslambdaric'];
-    await run(python, ['-m', 'pip', ...words], "AWS's client", ctx);
-  });
-  const ask = 'import importlib.metadata as m; print(m.version("awslambdaric"))';
-  return { interpreter, version: await run(interpreter, ['-c', ask], "AWS's client", ctx) };
 }

@@ -1,5 +1,5 @@
 // The C program that measures, with the C program that answers at once and with programs whose figures are known.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, statfs, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -58,6 +58,50 @@ describe.skipIf(!(await haveCompiler()))('the harness', () => {
     expect(stepOf(results, 'memory').processes).toBe(3);
   });
 
+  test('keeps itself and the program on one core', async () => {
+    const script = `grep Cpus_allowed_list /proc/self/status > ${join(folder, 'cores')}`;
+    const results = await run(['/bin/sh', '-c', script], ['pin', 'exit']);
+    const { core } = stepOf(results, 'pin');
+    expect(await readFile(join(folder, 'cores'), 'utf8')).toBe(`Cpus_allowed_list:\t${core}\n`);
+    await expect(run(['/bin/true'], ['exit', 'pin'])).rejects.toThrow(/no step called pin/);
+  });
+
+  test('takes files out of the page cache and counts what stays', async () => {
+    const files = join(folder, 'files');
+    await mkdir(files);
+    await writeFile(join(files, 'large'), Buffer.alloc(3_000_000, 'x'));
+    await writeFile(join(files, 'empty'), '');
+    await symlink('/usr/bin/env', join(files, 'link'));
+    const command = { argv: ['/bin/true'] as const, env: {}, cwd: folder, files: [files] };
+    const cold = await runSteps(tools, command, join(folder, 'small.json'), ['exit'], ctx, { cold: true });
+    // tmpfs has no other place for its pages than memory.
+    const disk = (await statfs(files)).type !== 0x01021994;
+    expect(stepOf(cold, 'evict')).toMatchObject({
+      files: 1,
+      denied: 0,
+      bytes: 3_000_000,
+      ...(disk ? { left: 0 } : {}),
+    });
+    const warm = await runSteps(tools, command, join(folder, 'small.json'), ['exit'], ctx);
+    expect(warm.map(({ step }) => step)).toEqual(['exit']);
+    // The C library is mapped by every program there is.
+    const libc = /\S*\/libc\.so\.6/.exec(await readFile('/proc/self/maps', 'utf8'))?.[0];
+    if (libc === undefined) return;
+    const used = { ...command, files: [libc] };
+    const step = stepOf(
+      await runSteps(tools, used, join(folder, 'small.json'), ['exit'], ctx, { cold: true }),
+      'evict',
+    );
+    expect(step.left).toBeGreaterThan(0);
+  });
+
+  test('asks a program to end, so that what wraps it can write', async () => {
+    const script = `trap 'echo ended > ${join(folder, 'ended')}; exit' TERM; while :; do sleep 0.05; done`;
+    const results = await run(['/bin/sh', '-c', script], ['pause', 300, 'end']);
+    expect(results.at(-1)).toEqual({ step: 'end' });
+    expect(await readFile(join(folder, 'ended'), 'utf8')).toBe('ended\n');
+  });
+
   test('knows the peak and the processor time of a program that ends', async () => {
     const copy = '/usr/bin/dd if=/dev/zero of=/dev/null bs=40M count=2'.split(' ') as [string, ...string[]];
     const { peak, cpu, ns } = stepOf(await run(copy, ['exit']), 'exit');
@@ -69,9 +113,15 @@ describe.skipIf(!(await haveCompiler()))('the harness', () => {
 
   test('says what is wrong with a program', async () => {
     const sh = (script: string) => ['/bin/sh', '-c', script] as [string, ...string[]];
-    await expect(run(sh('echo oh >&2; exit 3'), ['ready', 1])).rejects.toThrow(/oh[\s\S]*ended with status 3/);
+    await expect(run(sh('echo oh >&2; exit 3'), ['ready', 1])).rejects.toMatchObject({
+      code: 'FUNCTION_ERROR',
+      message: '/bin/sh was not measured: the program has ended with status 3.',
+      detail: expect.stringMatching(/^oh$/m),
+    });
     await expect(run(sh('exit 3'), ['exit'])).rejects.toThrow(/ended with wait status/);
-    await expect(run(['/nowhere'], ['ready', 1])).rejects.toThrow(/cannot run \/nowhere/);
+    await expect(run(['/nowhere'], ['ready', 1])).rejects.toMatchObject({
+      detail: expect.stringContaining('cannot run /nowhere'),
+    });
     await expect(run(['/bin/true'], ['exit', 'never'])).rejects.toThrow(/no step called never/);
   });
 

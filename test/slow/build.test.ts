@@ -8,8 +8,6 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Measured } from '../../build/bench/run.ts';
-import { scenarios as all } from '../../build/bench/scenarios/all.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -361,39 +359,4 @@ describe('other versions', () => {
     // Before 3.12 the managed runtime escapes what is not ASCII.
     expect(stdout).toBe(`["${version}", "${recipe === '3.11' ? '\\u00e9' : 'é'}"]`);
   });
-});
-
-test('the benchmark runs and reports every figure', async () => {
-  const result = await run(['bench', layer, '--runs', '1', '--json']);
-  good(result);
-  const { heading, scenarios } = JSON.parse(result.stdout) as { heading: string; scenarios: Measured[] };
-  expect(heading).toContain('python3.13t');
-  // The JIT's is for layers of that flavour: jit.test.ts.
-  expect(scenarios.map(({ scenario }) => scenario)).toEqual(
-    all.map(({ name }) => name).filter((name) => name !== 'jit'),
-  );
-  for (const { scenario, runs, figures, subjects, goals } of scenarios) {
-    expect(runs).toBe(1);
-    for (const { name, samples } of subjects) {
-      expect(Object.keys(samples), `${scenario}: ${name}`).not.toHaveLength(0);
-      for (const [key, values] of Object.entries(samples)) {
-        expect(figures.map((figure) => figure.key)).toContain(key);
-        expect(values).toHaveLength(1);
-        expect(Number.isFinite(values[0])).toBe(true);
-      }
-    }
-    for (const { what, measured } of goals) expect(measured, `${scenario}: ${what}`).toBeGreaterThan(0);
-  }
-  // What does not depend on how busy the machine is.
-  const goal = (scenario: string, what: RegExp) =>
-    scenarios.find((one) => one.scenario === scenario)?.goals.find((one) => what.test(one.what))?.measured as number;
-  expect(goal('concurrent', /memory .* threads/)).toBeLessThan(1 / 9);
-  expect(goal('concurrent', /memory .* processes/)).toBeLessThan(1 / 3);
-  expect(goal('streaming', /grown/)).toBeLessThan(1);
-});
-
-test('a benchmark that there is not', async () => {
-  const result = await run(['bench', layer, '--only', 'round-tripp']);
-  expect(result.exitCode).toBe(exitStatus.USAGE);
-  expect(result.stderr).toContain('Did you mean round-trip?');
 });

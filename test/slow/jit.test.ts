@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect } from 'vitest';
-import type { Measured } from '../../build/bench/run.ts';
+import type { Measured } from '../../build/bench/result.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
 import type { Plan } from '../../build/recipe/model.ts';
 import type { Inspection } from '../../build/verify/inspect.ts';

@@ -2,7 +2,15 @@
  * process tree. A program of its own, so that what is timed is the runtime and not an event loop. It checks nothing:
  * what is correct is the business of the strict server in build/lambda/.
  *
- *   harness EVENT-FILE STEP... -- PROGRAM ARGUMENT...
+ *   harness EVENT-FILE [SURROUNDING...] STEP... -- PROGRAM ARGUMENT...
+ *
+ *   pin            this program and PROGRAM share one core
+ *   evict PATH     files at or below PATH leave the page cache; counts what would not
+ *   cgroup DIR     PROGRAM is in that control group
+ *   root DIR WORK  PROGRAM sees DIR as / and starts in WORK
+ *   show FROM TO   and FROM at TO in it
+ *
+ * and then
  *
  *   exit           nothing is served; the time until PROGRAM has ended, and its peak size
  *   pause MS       nothing is done for that long
@@ -11,11 +19,13 @@
  *   trips N        N invocations, one after the other: event written to response complete, and to being asked again
  *   load K N       N invocations, K at a time: the time for all
  *   stream BYTES   one invocation whose response comes in pieces: the time from its first byte to its last
+ *   end            PROGRAM is asked to end (SIGTERM) and waited for; whatever wraps it can then write down what it saw
  *
  * One line of JSON on standard output for each step, in their order; times are nanoseconds, sizes kB. `cpu` is what
  * PROGRAM itself has used of a processor meanwhile, all its threads, without processes that it has started: it tells two
  * runtimes apart also on a machine with other things to do. Status 1 and a
- * sentence on standard error when PROGRAM ends, or does nothing for a minute. PROGRAM's environment is ours and
+ * sentence on standard error when PROGRAM ends, or does nothing for a minute (in a control group, which may be
+ * narrow: fifteen). PROGRAM's environment is ours and
  * AWS_LAMBDA_RUNTIME_API; its standard output goes nowhere, its standard error is ours. It is killed at the end.
  *
  * Invariants: a peer is idle, or waits for work (`waiting`), or has an event it has not answered (`busy`). `in` holds
@@ -46,8 +56,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "surroundings.h"
+
 #define PEERS_MAX 1024
-#define PATIENCE_MS 60000
+#define PATIENCE_S 60
 #define TREE_MAX 1024
 
 typedef struct {
@@ -71,10 +83,9 @@ static uint64_t invocations;
 static int64_t last_took;       /* of the response that came last: event to response */
 static int64_t last_complete;   /* and when */
 static uint64_t responses;
+static int patience = PATIENCE_S;
 
-static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void fail(const char *format, ...)
+void fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -145,7 +156,8 @@ static void start(char **argv)
         if (nowhere > 2) {
             close(nowhere);
         }
-        execv(argv[0], argv);
+        enter_surroundings();
+        execvp(argv[0], argv);
         fprintf(stderr, "harness: cannot run %s: %s\n", argv[0], strerror(errno));
         _exit(127);
     }
@@ -329,8 +341,8 @@ static void serve_once(void)
         must_live();
         if (quiet_since == 0) {
             quiet_since = now();
-        } else if (now() - quiet_since > (int64_t)PATIENCE_MS * 1000000) {
-            fail("nothing has happened for %d seconds", PATIENCE_MS / 1000);
+        } else if (now() - quiet_since > (int64_t)patience * 1000000000) {
+            fail("nothing has happened for %d seconds", patience);
         }
         return;
     }
@@ -529,6 +541,23 @@ static void step_load(long at_once, long count)
     printf("{\"step\":\"load\",\"ns\":%lld,\"cpu\":%lld}\n", (long long)(last_complete - begin), (long long)(cpu() - used));
 }
 
+/* Its whole group, because a wrapper may pass nothing on; who does not listen is killed after ten seconds. */
+static void step_end(void)
+{
+    struct timespec pause = {.tv_nsec = 5000000};
+    int status;
+    kill(-child, SIGTERM);
+    for (int tries = 0; waitpid(child, &status, WNOHANG) != child; tries++) {
+        if (tries == 2000) {
+            fail("the program does not end when it is asked to");
+        }
+        nanosleep(&pause, NULL);
+    }
+    kill(-child, SIGKILL); /* what is left of the group */
+    child = 0;
+    puts("{\"step\":\"end\"}");
+}
+
 /* Reads and throws away, with a blocking socket and nothing else in between. */
 static void step_stream(uint64_t expected)
 {
@@ -608,8 +637,14 @@ int main(int argc, char **argv)
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
     argv[split] = NULL;
+    int first = 2;
+    while (first < split && surround(argv, &first)) {
+        patience = strcmp(argv[first - 1], "cgroup") == 0 ? 15 * PATIENCE_S : patience;
+        first++;
+    }
+    surroundings_ready();
     start(argv + split + 1);
-    for (int i = 2; i < split; i++) {
+    for (int i = first; i < split; i++) {
         const char *step = argv[i];
         if (strcmp(step, "exit") == 0) {
             step_exit();
@@ -626,6 +661,8 @@ int main(int argc, char **argv)
             step_load(at_once, number(argv, &i));
         } else if (strcmp(step, "stream") == 0) {
             step_stream((uint64_t)number(argv, &i));
+        } else if (strcmp(step, "end") == 0) {
+            step_end();
         } else {
             fail("there is no step called %s", step);
         }

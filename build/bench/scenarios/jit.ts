@@ -2,7 +2,7 @@
 import { type Goal, type Scenario, type Subject, stepOf } from '../scenario.ts';
 import { median } from '../statistics.ts';
 import type { Workbench } from '../workbench.ts';
-import { smallEvent } from './samples.ts';
+import { smallEvent } from './handlers.ts';
 
 const warmUp = 60;
 const invocations = 40;
@@ -73,11 +73,12 @@ const on = (name: string): string => `${name}, PYTHON_JIT=1`;
 
 export const jit: Scenario = {
   name: 'jit',
+  group: 'special',
   title: 'The JIT, on and off',
   how: `The same layer, started with PYTHON_JIT=0 and with PYTHON_JIT=1. \`init\` and \`first\` (the first invocation) are processor time, and so is \`processor\`, of one invocation once it is warm: the mean of ${invocations} after ${warmUp} uncounted ones. \`response\` is the median time of the same ones. Memory is after the last.`,
   share: 2,
   prepare: async (bench) => {
-    if (bench.plan.flavor !== 'jit') return undefined;
+    if (bench.first.plan.flavor !== 'jit') return undefined;
     const subjects = await Promise.all(names.map((name) => both(bench, name)));
     return {
       event: await bench.event('small', smallEvent),
@@ -101,10 +102,10 @@ export const jit: Scenario = {
 };
 
 async function both(bench: Workbench, name: keyof typeof handlers): Promise<Subject[]> {
-  const code = await bench.fn(name, handlers[name]);
+  const code = await bench.first.fn(name, handlers[name]);
   const subject = (title: string, value: string): Subject => ({
     name: title,
-    command: bench.layer(code, { PYTHON_JIT: value }),
+    command: bench.first.start(code, { PYTHON_JIT: value }),
     steps: ['ready', 1, 'trips', 1, 'trips', warmUp, 'trips', invocations, 'memory'],
     read: (results) => {
       const warm = stepOf(results, 'trips', 2);

@@ -1,33 +1,22 @@
 // Whether two threads of a free-threaded build do twice the work of one, with a handler that only computes.
 import { type Scenario, type Subject, stepOf } from '../scenario.ts';
-import { smallEvent } from './samples.ts';
+import { compute, functionOf } from './handlers.ts';
 
 const invocations = 150;
 
-const source = `def handler(event, context):
-    found = 0
-    for number in range(2, 4000):
-        divisor = 2
-        while divisor * divisor <= number:
-            if number % divisor == 0:
-                break
-            divisor += 1
-        else:
-            found += 1
-    return found
-`;
-
 export const parallel: Scenario = {
   name: 'parallel',
+  group: 'special',
   title: 'Computing handler, two at once',
   how: `One process takes ${invocations} invocations one at a time, then ${2 * invocations} two at a time, twice; the ratio is of its own throughputs. Two processes say what the machine itself gives: cores that others use are in neither. \`processor\` is what one invocation used: where two threads got in each other's way, it would be more with two than with one.`,
   share: 5,
   prepare: async (bench) => {
-    if (!bench.freeThreaded) return undefined;
-    const code = await bench.fn('compute', source);
+    const { first } = bench;
+    if (!first.freeThreaded) return undefined;
+    const code = await functionOf(first, compute);
     const subject = (name: string, env: Record<string, string>): Subject => ({
       name,
-      command: bench.layer(code, { AWS_LAMBDA_MAX_CONCURRENCY: '2', ...env }),
+      command: first.start(code, { AWS_LAMBDA_MAX_CONCURRENCY: '2', ...env }),
       steps: ['ready', 2, ...['load', 2, 20], ...round, ...round],
       read: (results) => {
         const load = (nth: number) => stepOf(results, 'load', nth);
@@ -48,10 +37,10 @@ export const parallel: Scenario = {
     const threads = 'two threads';
     const processes = 'two processes';
     return {
-      event: await bench.event('small', smallEvent),
+      event: await bench.event('compute', compute.event()),
       subjects: [subject(threads, {}), subject(processes, { AWS_LAMBDA_CONCURRENCY_MODE: 'process' })],
       figures: [
-        { key: 'speedup', title: 'two at once / one', unit: 'x' },
+        { key: 'speedup', title: 'two at once / one', unit: 'x', more: true },
         { key: 'alone', title: 'one, alone', unit: 'ms' },
         { key: 'cpuAlone', title: 'processor, alone', unit: 'ms' },
         { key: 'cpuBoth', title: 'processor, of two', unit: 'ms' },

@@ -1,6 +1,6 @@
 // A response of 200 MB, yielded in pieces, against a C program that writes the same to the same socket.
 import { type Scenario, type Subject, stepOf } from '../scenario.ts';
-import { smallEvent } from './samples.ts';
+import { smallEvent } from './handlers.ts';
 
 const piece = 65_536;
 const pieces = 3200;
@@ -15,11 +15,12 @@ def handler(event, context):
 
 export const streaming: Scenario = {
   name: 'streaming',
+  group: 'special',
   title: 'Streaming 200 MB in 64 KB pieces',
   how: "From the first byte to the last, read and thrown away by the harness. `grown` is how much the peak exceeds the resident size before. AWS's client cannot stream.",
   share: 3,
   prepare: async (bench) => {
-    const { layer } = bench.names;
+    const layer = bench.first.name;
     const floor = 'C program';
     const subject = (name: string, command: Subject['command']): Subject => ({
       name,
@@ -35,11 +36,11 @@ export const streaming: Scenario = {
     return {
       event: await bench.event('small', smallEvent),
       subjects: [
-        subject(layer, bench.layer(await bench.fn('stream', source))),
+        subject(layer, bench.first.start(await bench.first.fn('stream', source))),
         subject(floor, bench.answer(String(piece * pieces))),
       ],
       figures: [
-        { key: 'rate', title: 'rate', unit: 'MB/s' },
+        { key: 'rate', title: 'rate', unit: 'MB/s', more: true },
         { key: 'peak', title: 'peak', unit: 'MB' },
         { key: 'grown', title: 'grown', unit: 'MB' },
       ],
