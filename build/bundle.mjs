@@ -27,6 +27,23 @@ const { metafile } = await build({
 });
 await chmod('dist/cli.js', 0o755);
 
+// The page of `make-runtime serve`, all of it in one file.
+const page = await build({
+  entryPoints: ['build/serve/page/page.ts', 'build/serve/page/page.css'],
+  outdir: 'page',
+  bundle: true,
+  write: false,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  logLevel: 'warning',
+});
+const built = (ending) => page.outputFiles.find(({ path }) => path.endsWith(ending)).text.trim();
+const html = (await readFile('build/serve/page/index.html', 'utf8'))
+  .replace('/* page.css */', () => built('.css'))
+  .replace('/* page.js */', () => built('.js').replaceAll('</script', '<\\/script'));
+await writeFile('dist/page.html', html);
+
 // The licences of what was bundled ask that their texts go along.
 const packages = new Set(
   Object.keys(metafile.inputs).flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []),

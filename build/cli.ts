@@ -6,9 +6,11 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import pc from 'picocolors';
 import { type Edge, type GlobalOptions, makeEdge, packageVersion } from './cli/edge.ts';
 import { describeFailure } from './cli/failure.ts';
+import { packageKinds, sampleNames, targets } from './init/model.ts';
 import { exitStatus } from './lib/errors.ts';
 import { architectures, flavors, libraryOrigins, profiles, prunePresets } from './recipe/model.ts';
 import { imageFormats } from './registry/formats.ts';
+import { fronts } from './serve/http-event.ts';
 
 const abort = new AbortController();
 let edge: Edge | undefined;
@@ -38,6 +40,10 @@ Examples:
   make-runtime image 3.13t --tar                       the same as a container image: FROM it, or docker load it
   make-runtime invoke dist/out/python3.13t-x86_64-fast/layer.zip --code ./src --handler app.handler
   make-runtime publish dist/out/python3.13t-x86_64-fast/layer.zip --name python313t --region eu-west-1 --dry-run
+  make-runtime serve 3.13t --code ./src --handler app.handler
+                                                       the same, as a server that AWS's SDKs, its CLI and curl can call
+  make-runtime init my-function                        a project: handler, local test, SAM, CDK, Terraform or CLI
+  make-runtime deps -r requirements.txt --for layer.zip --code ./src   the function's packages, for that runtime
   make-runtime doctor                                  what this machine lacks
 
 Environment:
@@ -121,6 +127,30 @@ planOptions(
   );
 
 program
+  .command('push')
+  .argument('<image>', 'the folder or image.tar that `image` writes, or any OCI layout; with :TAG where it has several')
+  .argument('<target...>', 'registry/repository[:tag]; several are served one after the other')
+  .description('push an image to ECR or any other registry, without a daemon')
+  .addOption(new Option('--platform <platform>', 'of an image for several').choices(['linux/amd64', 'linux/arm64']))
+  .option('--immutable', 'never move a tag that has another image')
+  .option('--force', 'push an image although its verdict is not good')
+  .option('--no-statements', 'leave SBOM and provenance behind')
+  .option('--mount-from <repository>', 'take blobs from this repository of the same registry, repeatable', collect)
+  .option('--create', 'in ECR: make the repository unless it is there, and let Lambda pull from it')
+  .option('--kms-key <key>', 'with --create: encrypt with this key of KMS')
+  .option('--keep-untagged <n>', 'with --create: how many untagged manifests are kept', positiveNumber, 300)
+  .option('--share <account:ID>', 'in ECR: let functions of this account use the image, repeatable', collect)
+  .option('--profile <name>', 'for ECR: a profile of ~/.aws (also: AWS_PROFILE)')
+  .option('--update-function <name>', 'point this function at the image, and wait until it is active')
+  .option('--alias <name>', 'with --update-function: publish a version and lead this alias to it')
+  .option('--shift <percent:time>', 'with --alias: for a part of the calls first, such as 10%:5m; it returns on errors')
+  .option('--max-error-rise <percent>', 'with --shift: errors the new version may make more, of 100 calls', percent, 1)
+  .option('--dry-run', 'ask what there is, say what would be sent, and change nothing')
+  .action(async (image: string, targets: string[], options, command: Command) =>
+    (await import('./cli/push.ts')).push({ image, targets, ...options }, edgeOf(command)),
+  );
+
+program
   .command('bake')
   .argument('[recipe...]', 'as for `plan`, or plan files (.json) of `plan --json`')
   .description('write a BuildKit bake file that makes the same layers as `build`, for remote or many builders')
@@ -167,6 +197,12 @@ program
   .argument('<artifact>', 'a layer .zip, also one that this tool did not build')
   .description('prove that a layer will run on Lambda, or say why not')
   .addOption(new Option('--arch <arch>', 'the architecture it must be for').choices(architectures))
+  .option('--rebuild', 'make it again from the plan beside it, with nothing cached, and compare the bytes')
+  .option('--base <image>', 'with --rebuild: the base of the image beside it, when that is not the default one')
+  .option(
+    '--code <zip>',
+    'also whether this function, or this layer of packages, fits it: bytecode, extension modules, size',
+  )
   .action(async (artifact: string, options, command: Command) =>
     (await import('./cli/verify.ts')).verify({ artifact, ...options }, edgeOf(command)),
   );
@@ -214,7 +250,7 @@ const awsOptions = (command: Command): Command =>
       collect,
     )
     .option('--profile <name>', 'a profile of ~/.aws (also: AWS_PROFILE)')
-    .option('--concurrency <n>', 'regions at a time', positiveInteger, 8);
+    .option('--concurrency <n>', 'regions at a time', wholeNumber, 8);
 
 awsOptions(program.command('publish').argument('<artifact>', 'a layer .zip'))
   .description('publish a layer version in one or many regions, unless it is there already')
@@ -226,7 +262,7 @@ awsOptions(program.command('publish').argument('<artifact>', 'a layer .zip'))
   .option(
     '--keep <n>',
     'afterwards remove all but the newest <n> versions, never one that a function uses',
-    positiveInteger,
+    wholeNumber,
   )
   .option('--s3-bucket <name>', 'for layers over 50 MB (default: make-runtime-{account}-{region})')
   .option('--create-bucket', 'make that bucket where it is missing, closed to the public')
@@ -242,6 +278,87 @@ awsOptions(program.command('layers'))
   .description('what is published where, and what of it is stale')
   .option('--name <name>', 'only this layer, also one that make-runtime did not publish')
   .action(async (options, command: Command) => (await import('./cli/layers.ts')).layers(options, edgeOf(command)));
+
+program
+  .command('serve')
+  .argument('<artifact|recipe>', 'a layer .zip, or a recipe as for `build`, which is then built')
+  .description('a local Lambda: its HTTP API, function URLs and execution environments, for SDKs, the AWS CLI and curl')
+  .option('--code <dir>', "the function's code")
+  .option('--handler <module.function>', 'as in the function configuration, for example app.handler')
+  .option('--name <name>', 'what the function of --code and --handler is called', 'function')
+  .option('--function <name=dir:handler>', 'a further function, repeatable', collect, [])
+  .option('--port <port>', 'where to listen; 0: any free one', portNumber, 9000)
+  .option(
+    '--host <address>',
+    'another address than loopback: everybody who reaches it can run the functions',
+    '127.0.0.1',
+  )
+  .option('--env <name=value>', 'an environment variable, repeatable', collect, [])
+  .option('--env-file <file>', 'a file of them, one NAME=value a line, repeatable; --env wins', collect, [])
+  .option('--layer <zip>', 'a further layer, repeatable; later ones win', collect, [])
+  .option('--memory <mb>', 'as in the function configuration', positiveNumber, 128)
+  .option('--timeout <seconds>', 'as in the function configuration', positiveNumber, 3)
+  .option('--concurrency <n>', 'execution environments of a function at most; more are throttled', wholeNumber, 10)
+  .option(
+    '--managed-instances <n>',
+    'one Managed Instances environment with so many invocations at a time, instead of --concurrency',
+    wholeNumber,
+  )
+  .option('--idle <seconds>', 'how long an idle environment is kept', positiveNumber, 600)
+  .option('--alias <name>', 'a qualifier that callers may use, repeatable', collect, [])
+  .addOption(
+    new Option('--front <front>', 'what stands in front of the functions on /').choices(fronts).default('function-url'),
+  )
+  .option('--watch', 'what is saved in --code is served by the next invocation')
+  .option(
+    '--debug [port]',
+    'wait for a debugger (debugpy) on a port, 5678 by default, before the handler is imported',
+    portNumber,
+  )
+  .option('--debugpy <dir>', 'with --debug: the folder that holds debugpy, where neither function nor layer has it')
+  .option('--fetch-debugpy', 'with --debug: get debugpy from PyPI where it is missing')
+  .option('--stream', 'function URLs stream (InvokeMode RESPONSE_STREAM)')
+  .option('--retry-delays <seconds,...>', 'waits before further attempts of asynchronous events (default: 60,120)')
+  .option('--destinations <dir>', 'keep a record of every asynchronous event that succeeded or failed for good')
+  .addHelpText(
+    'after',
+    `
+The address goes to stdout, logs to stderr. With --json everything that happens goes to stdout, one object a line.
+Ctrl-C ends the environments with SIGTERM, as Lambda does; the exit status is then 0.`,
+  )
+  .action(async (subject: string, options, command: Command) =>
+    (await import('./cli/serve.ts')).serve({ subject, ...options }, edgeOf(command)),
+  );
+
+program
+  .command('deps')
+  .description(
+    'packages for a runtime as a layer or a function zip: the right wheels, byte-compiled, tried on the runtime',
+  )
+  .option('-r, --requirement <file>', 'a requirements file of pip, repeatable; hashes in it are checked', collect, [])
+  .requiredOption('--for <layer.zip>', 'the runtime they are for, as `build` made it')
+  .option('--layer', 'a layer, with python/ at its root (default)')
+  .option('--function', 'a function zip')
+  .option('--code <dir>', "the function's own code, for a function zip")
+  .option('-o, --output <zip>', 'the zip to write (default: dist/out/packages.zip or dist/out/function.zip)')
+  .option('--lock <file>', 'write what was chosen, with hashes, as a requirements file')
+  .option('--build', 'compile packages that have no wheel, with the builder of the runtime')
+  .option('--engine <engine>', 'with --build: which container engine, for a runtime that one built')
+  .option('--require-gil-off', 'fail when a package would turn the GIL back on')
+  .action(async (options, command: Command) => (await import('./cli/deps.ts')).deps(options, edgeOf(command)));
+
+program
+  .command('init')
+  .argument('[dir]', 'a new folder')
+  .description('a ready project: a sample handler, a local test, and what deploys it; asks for what is missing')
+  .addOption(new Option('--for <tool>', 'what deploys it (default: sam)').choices(targets))
+  .addOption(new Option('--package <kind>', 'layer or container image (default: layer)').choices(packageKinds))
+  .addOption(new Option('--sample <name>', 'the handler (default: plain)').choices(sampleNames))
+  .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
+  .option('--recipe <recipe>', 'which Python, as for `build`', '3.13t')
+  .action(async (dir: string | undefined, options, command: Command) =>
+    (await import('./cli/init.ts')).init({ dir, ...options }, edgeOf(command)),
+  );
 
 program
   .command('doctor')
@@ -355,10 +472,22 @@ function collect(value: string, previous: string[] = []): string[] {
   return [...previous, value];
 }
 
-function positiveInteger(text: string): number {
+function percent(text: string): number {
+  const number = Number(text);
+  if (!(number >= 0 && number <= 100))
+    throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a percentage.`);
+  return number;
+}
+
+function wholeNumber(text: string): number {
   const number = positiveNumber(text);
   if (Number.isInteger(number)) return number;
   throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a whole number.`);
+}
+
+function portNumber(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) < 65_536) return Number(text);
+  throw new CommanderError(1, 'commander.invalidArgument', `"${text}" is not a port: 0 to 65535.`);
 }
 
 function positiveNumber(text: string): number {

@@ -20,6 +20,7 @@ import { type Statements, writeStatements } from './sbom/write.ts';
 import { stages } from './stages.ts';
 import type { Tree } from './tree/tree.ts';
 import { verifyArtifact } from './verify/artifact.ts';
+import { writeImageVerdict } from './verify/image-verdict.ts';
 import { sha256Of } from './verify/subject.ts';
 import { type Verdict, verdictError } from './verify/verdict.ts';
 
@@ -62,7 +63,8 @@ export async function buildImage(
   }
   const { plan } = record;
   const found = await stage('base', `base image ${base}`, () => openBase(base, plan.arch, ctx));
-  const failure = verdictError(verdict ?? (await stage('verify', 'verify', () => verifyArtifact(layer, {}, ctx))));
+  const proven = verdict ?? (await stage('verify', 'verify', () => verifyArtifact(layer, {}, ctx)));
+  const failure = verdictError(proven);
   if (failure) throw failure;
   const outDir = join(resolve(output), plan.name);
   const called = name ?? `make-runtime/${plan.name}:latest`;
@@ -74,6 +76,7 @@ export async function buildImage(
       wheels: await findWheels(added, pins),
     };
   });
+  await writeImageVerdict(outDir, { ...proven, image: image.digest });
   // Beside the image and never in it: attestations make an index of a tag, which Lambda refuses.
   const statements =
     record.components &&

@@ -2,6 +2,7 @@
 // Each stage is a function in a room of its own; this file only says in which order, and reports what it did.
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { compileBuildPython } from './compile/build-python.ts';
 import { compile, type Inputs, train } from './compile/compile.ts';
 import { chooseEngine, type EngineChoice, engineFor } from './compile/container-engine.ts';
 import type { Engine } from './compile/engine.ts';
@@ -64,6 +65,8 @@ export interface PlanRequest {
 export interface BuildChoice extends EngineChoice {
   /** The stored profile whose hash the plan has. */
   readonly profileData?: string | undefined;
+  /** What the training of this very plan counted before; takes its place where a build is repeated. */
+  readonly counters?: string | undefined;
 }
 
 export interface Survey {
@@ -94,6 +97,7 @@ export async function surveyPlan(request: PlanRequest, ctx: Context): Promise<Su
   const arch = parseArch(request.arch ?? process.arch);
   const lock = await readLock(ctx.packageDir);
   const engine = await chooseEngine(request, arch, lock, ctx);
+  const cross = await engine.cross(arch);
   const choice: Choice = {
     flavor,
     arch,
@@ -104,6 +108,7 @@ export async function surveyPlan(request: PlanRequest, ctx: Context): Promise<Su
     ...(request.prune === undefined ? {} : { prune: parsePrune(request.prune) }),
     training: (await digestFile(trainingProgram(ctx), ctx.signal)).sha256,
     ...(request.profileData === undefined ? {} : { profileData: await profileDigest(request.profileData, ctx.signal) }),
+    ...(cross ? { cross } : {}),
   };
   const { builder, gaps } = await engine.look(needs(recipe, choice, lock));
   return { plan: plan(recipe, choice, lock, builder, await bootstrapDigest(ctx.packageDir)), gaps };
@@ -126,19 +131,25 @@ export async function buildRuntime(plan: Plan, output: string, ctx: Context, cho
   const outDir = join(resolve(output), plan.name);
   const stage = stages(ctx);
   const engine = engineFor(plan, choice, ctx);
+  // The plan says already that nothing can be compiled there: nothing is fetched for it.
+  if (plan.builder.compiler === null) await engine.require(plan);
   const lock = await readLock(ctx.packageDir);
   const source = await stage('sources', `CPython ${plan.python.version} source`, () =>
     fetchPlanSource(plan, lock, ctx),
   );
-  const inputs = { source, libraries: await libraries(plan, engine, ctx) };
-  const profile = await profileOf(plan, inputs, choice.profileData, engine, ctx);
+  const inputs = {
+    source,
+    libraries: await libraries(plan, engine, ctx),
+    buildPython: plan.builder.cross ? await buildPython(plan, source, engine, ctx) : undefined,
+  };
+  const profile = await profileOf(plan, inputs, choice, engine, ctx);
   // Kept beside the artifact: training again would count differently, and so give other bytes.
   if (profile !== undefined) await writeWhole(join(outDir, 'profile.tar'), await readFile(profile));
   const build = await stage('compile', `compile ${plan.python.executable} (${plan.flavor})`, () =>
     compile(plan, { ...inputs, profile }, ctx, engine),
   );
   const executable = await stage('link', 'link the bootstrap', () => link(plan, build, ctx, engine));
-  const parts = { ...build, executable: executable.path, source };
+  const parts = { ...build, executable: executable.path, source, ...interpreterHere(plan, inputs) };
   const { layer, statements } = await packageRuntime(plan, parts, outDir, ctx);
   const verdict = await stage('verify', 'verify', () => verifyArtifact(layer.path, {}, ctx));
   await writeWhole(join(outDir, 'verdict.json'), stableJson({ ...verdict, sha256: layer.sha256 }));
@@ -151,6 +162,8 @@ export interface Parts {
   readonly embed: string;
   readonly executable: string;
   readonly source: string;
+  /** An interpreter of the same version that runs here, when the executable does not. */
+  readonly interpreter?: string;
 }
 
 /** From compiled parts to everything that lies in `outDir` but the verdict; the same wherever they were compiled. */
@@ -163,7 +176,7 @@ export async function packageRuntime(
   const stage = stages(ctx);
   const { source } = parts;
   const extras = plan.extras
-    ? await stage('extras', 'bake in packages', () => installExtras(plan, parts.executable, ctx))
+    ? await stage('extras', 'bake in packages', () => installExtras(plan, parts.interpreter ?? parts.executable, ctx))
     : { tree: emptyTree, pins: new Map() };
   const { layer, components } = await stage('package', 'package layer.zip', async () => {
     const installed = mergeTrees(
@@ -198,15 +211,27 @@ async function libraries(plan: Plan, engine: Engine, ctx: Context): Promise<stri
   return compiled.path;
 }
 
+function interpreterHere({ python }: Plan, { buildPython }: Inputs): Pick<Parts, 'interpreter'> {
+  return buildPython === undefined ? {} : { interpreter: join(buildPython, 'bin', `python${python.minor}`) };
+}
+
+/** The folder of the interpreter that does on the builder what the one that is built cannot. */
+async function buildPython(plan: Plan, source: string, engine: Engine, ctx: Context): Promise<string> {
+  const stage = stages(ctx);
+  const title = `compile python${plan.python.minor} for the builder`;
+  return (await stage('build-python', title, () => compileBuildPython(plan, source, ctx, engine))).path;
+}
+
 /** The profile that the compiler goes by: the one given, or one from the training; undefined for plans without. */
 async function profileOf(
   plan: Plan,
   inputs: Inputs,
-  given: string | undefined,
+  { profileData: given, counters }: BuildChoice,
   engine: Engine,
   ctx: Context,
 ): Promise<string | undefined> {
   if (!plan.profiling) return undefined;
+  if (counters !== undefined && plan.profiling.data === undefined) return counters;
   if (given !== undefined || plan.profiling.data !== undefined) {
     return requireProfile(given, plan.profiling.data, ctx.signal);
   }

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 [ -f node_modules/.package-lock.json ] || npm ci --no-audit --no-fund >&2
 
-packages='gcc libc6-dev make xz-utils binutils libssl-dev libsqlite3-dev libffi-dev zlib1g-dev libbz2-dev liblzma-dev uuid-dev python3-dev python3-venv unzip procps strace util-linux ca-certificates podman runc uidmap docker.io debootstrap'
+packages='gcc libc6-dev make xz-utils binutils libssl-dev libsqlite3-dev libffi-dev zlib1g-dev libbz2-dev liblzma-dev uuid-dev python3-dev python3-venv unzip procps strace util-linux ca-certificates podman runc uidmap docker.io debootstrap curl'
 packages="$packages $*"
 command -v dpkg-query >/dev/null || exit 0
 missing=

@@ -3,13 +3,15 @@ import { constants } from 'node:fs';
 import { access, mkdir, statfs } from 'node:fs/promises';
 import { containerClis, openContainerEngine } from '../compile/container-cli.ts';
 import { defaultBuilder, pinnedBuilder } from '../compile/container-engine.ts';
+import { ownArch } from '../compile/engine.ts';
 import { type HostProbe, installCommand, probeHost } from '../compile/host.ts';
 import { andList } from '../compile/requirement.ts';
-import { probeSandbox } from '../lambda/sandbox.ts';
+import { probeEmulation, probeSandbox } from '../lambda/sandbox.ts';
 import type { Context } from '../lib/context.ts';
 import { isMakeRuntimeError } from '../lib/errors.ts';
 import { resolvePlan, surveyPlan } from '../pipeline.ts';
 import { minorsWith, requirements } from '../recipe/cpython.ts';
+import { crossFor } from '../recipe/cross.ts';
 import { toolName, whereToGet } from '../recipe/tools.ts';
 import { readLock } from '../source/lock.ts';
 import type { Edge } from './edge.ts';
@@ -25,11 +27,13 @@ export async function doctor(edge: Edge): Promise<void> {
   const { ctx } = edge;
   // The release with the most libraries stands for all of them.
   const plan = await resolvePlan({ recipe: '3.14', engine: 'host' }, ctx);
-  const probe = await probeHost(plan.libraries, ctx.env);
+  const probe = await probeHost({ libraries: plan.libraries, requires: [] }, ctx.env);
   const findings: Finding[] = [
     node(),
     ...compiler(probe),
-    ...(await Promise.all([disk(ctx.cacheDir), sandbox(ctx), engines(edge), release(edge), jit(edge)])).flat(),
+    ...(
+      await Promise.all([disk(ctx.cacheDir), sandbox(ctx), engines(edge), release(edge), jit(edge), otherArch(edge)])
+    ).flat(),
   ];
   if (edge.json) {
     edge.print(JSON.stringify(findings));
@@ -168,11 +172,37 @@ async function jit({ ctx }: Edge): Promise<Finding[]> {
     minorsWith('jit').map(async (minor): Promise<Finding> => {
       const topic = `jit ${minor}`;
       const requires = requirements(minor, 'jit');
-      const { gaps } = await probeHost([], ctx.env, requires);
+      const { gaps } = await probeHost({ libraries: [], requires }, ctx.env);
       if (gaps.length === 0)
         return { topic, state: 'ok', message: `${requires.map(toolName).join(' and ')} are there` };
       const fix = whereToGet(gaps.map(({ requirement }) => requirement));
       return { topic, state: 'optional', message: `not found: ${andList(gaps)}`, fix };
     }),
   );
+}
+
+/** Whether Lambda's other architecture can be built for and tried here. */
+async function otherArch({ ctx }: Edge): Promise<Finding[]> {
+  const own = ownArch();
+  const arch = own === 'arm64' ? 'x86_64' : 'arm64';
+  const cross = crossFor(own, arch);
+  const probe = await probeHost({ libraries: [], requires: [], ...(cross ? { cross } : {}) }, ctx.env);
+  const fix = installCommand(probe)?.join(' ');
+  const build: Finding =
+    probe.missing.length === 0
+      ? { topic: arch, state: 'ok', message: `can be cross-compiled for: ${probe.builder.compiler}` }
+      : {
+          topic: arch,
+          state: 'optional',
+          message: `cannot be compiled for: no ${probe.missing.map(({ name }) => name).join(', ')}`,
+          ...(fix ? { fix } : {}),
+        };
+  const topic = `run ${arch}`;
+  try {
+    return [build, { topic, state: 'ok', message: `by ${await probeEmulation(arch, ctx)}, in a sandbox of its own` }];
+  } catch (error) {
+    if (!isMakeRuntimeError(error) || error.code === 'CANCELLED') throw error;
+    const remedy = error.remedy === undefined ? {} : { fix: error.remedy };
+    return [build, { topic, state: 'optional', message: error.message, ...remedy }];
+  }
 }

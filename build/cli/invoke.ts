@@ -5,10 +5,11 @@ import { readEvents } from '../lambda/event.ts';
 import { functionFailure } from '../lambda/failure.ts';
 import { type InvokeRequest, invokeArtifact } from '../lambda/invoke.ts';
 import type { InvokeResult } from '../lambda/invoke-result.ts';
-import { MakeRuntimeError } from '../lib/errors.ts';
+import type { MakeRuntimeError } from '../lib/errors.ts';
 import { unpackLayer } from '../package/unpack.ts';
 import type { Edge } from './edge.ts';
 import { describeFailure } from './failure.ts';
+import { readVariable } from './variable.ts';
 
 export interface InvokeOptions {
   readonly artifact: string;
@@ -45,15 +46,6 @@ export async function invoke(options: InvokeOptions, edge: Edge): Promise<void> 
     failure = failed ?? failure;
   }
   if (failure) throw failure;
-}
-
-/** `NAME=value`; the value may hold anything, also further equal signs. */
-function readVariable(text: string): [string, string] {
-  const at = text.indexOf('=');
-  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
-  throw new MakeRuntimeError('USAGE', `"${text}" is not an environment variable.`, {
-    remedy: 'Write --env NAME=value, for example --env STAGE=test.',
-  });
 }
 
 function forMachines({ payload, logs, ...result }: InvokeResult): unknown {

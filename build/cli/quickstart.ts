@@ -84,7 +84,7 @@ async function buildNewestAvailable(output: string, edge: Edge): Promise<Built> 
 async function installMissing(edge: Edge): Promise<void> {
   const { ctx } = edge;
   const plan = await resolvePlan({ recipe, engine }, ctx);
-  const probe = await probeHost(plan.libraries, ctx.env);
+  const probe = await probeHost({ libraries: plan.libraries, requires: [] }, ctx.env);
   if (probe.missing.length === 0) return;
   const command = installCommand(probe);
   if (!command || process.getuid?.() !== 0) return; // The compile stage says what is missing and how to get it.

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import type { ContainerBuilder, Library, Plan } from '../recipe/model.ts';
+import { buildPythonScript } from './build-python.ts';
 import { platforms } from './container.ts';
 import { installProgram } from './container-builder.ts';
 import { libraryScript } from './libraries-script.ts';
@@ -49,12 +50,33 @@ export function bakeFiles(plans: readonly ContainerPlan[]): ReadonlyMap<string, 
   ]);
   for (const plan of plans) {
     files.set(`packages/${packagesName(plan)}`, packagesScript(plan));
-    files.set(`plans/${plan.name}/inputs/compile.sh`, compileScript(plan));
+    for (const [name, text] of compileFiles(plan)) files.set(`plans/${plan.name}/inputs/${name}`, text);
     for (const [path, text] of libraryFiles(plan)) files.set(`libraries/${librariesName(plan)}/${path}`, text);
     files.set(`plans/${plan.name}/link.sh`, linkScript(plan));
     files.set(`plans/${plan.name}/plan.json`, `${JSON.stringify(plan, null, 2)}\n`);
   }
   return files;
+}
+
+/** compile.sh and what it runs: a cross build has the builder's own interpreter before it. */
+function compileFiles(plan: ContainerPlan): ReadonlyMap<string, string> {
+  if (!plan.builder.cross) return new Map([['compile.sh', compileScript(plan)]]);
+  const driver = [
+    '#!/bin/sh',
+    '# The interpreter that does on the builder what the target cannot, and then the target itself.',
+    'set -eu',
+    'mkdir "$WORK/builder" "$WORK/target"',
+    '( cd "$WORK/builder" && WORK="$WORK/builder" OUT=/make-runtime/builder && mkdir "$OUT" && export WORK OUT &&',
+    '  /bin/sh /make-runtime/inputs/build-python.sh )',
+    'mv /make-runtime/builder/python "$BUILD_PYTHON"',
+    'cd "$WORK/target"',
+    'WORK="$WORK/target" exec /bin/sh /make-runtime/inputs/cpython.sh',
+  ];
+  return new Map([
+    ['compile.sh', `${driver.join('\n')}\n`],
+    ['build-python.sh', buildPythonScript(plan)],
+    ['cpython.sh', compileScript(plan)],
+  ]);
 }
 
 /** docs.docker.com/build/bake/reference; JSON, because a file that nobody writes by hand needs no HCL. */
@@ -68,7 +90,8 @@ function bakeFile(plans: readonly ContainerPlan[]): unknown {
         {
           context: '.',
           dockerfile: 'Dockerfile',
-          platforms: [platforms[plan.arch]],
+          // Of the builder: what comes out is files.
+          platforms: [platforms[plan.builder.cross?.from ?? plan.arch]],
           args: {
             BUILDER: plan.builder.image.reference,
             LIBRARIES: librariesName(plan),
@@ -155,7 +178,7 @@ function packagesScript(plan: ContainerPlan): string {
     ...managers,
     'same() {',
     "  found=$(list | grep -E '^[^ ]+ [^ ]+$' | sort | sha256sum) || found=",
-    '  compiler=$(${CC:-cc} --version 2>/dev/null) || compiler=',
+    `  compiler=$(${plan.builder.cross ? `${plan.builder.cross.host}-gcc` : '${CC:-cc}'} --version 2>/dev/null) || compiler=`,
     '  compiler=$(printf \'%s\\n\' "$compiler" | sed -n 1p)',
     `  [ "\${found%% *}" = ${plan.builder.image.packages} ] && [ "$compiler" = ${quote(plan.builder.compiler ?? '')} ]`,
     '}',
@@ -198,6 +221,7 @@ COPY plans/\${PLAN}/inputs inputs
 RUN --network=none mkdir -p work out && cd work && \\
     ${clean} HOME=/tmp SOURCE=/make-runtime/source WORK=/make-runtime/work OUT=/make-runtime/out JOBS="$(nproc)" \\
     LIBRARIES=/make-runtime/libraries PROFILE=/make-runtime/inputs/profile.tar \\
+    BUILD_PYTHON=/make-runtime/build-python \\
     /bin/sh /make-runtime/inputs/compile.sh && rm -rf /make-runtime/work
 
 FROM compile AS link
@@ -207,6 +231,7 @@ COPY plans/\${PLAN}/link.sh link.sh
 RUN --network=none mkdir -p work linked && cd work && \\
     ${clean} HOME=/tmp BOOTSTRAP=/make-runtime/bootstrap EMBED=/make-runtime/out/embed \\
     PREFIX=/make-runtime/out/root/opt/lang WORK=/make-runtime/work OUT=/make-runtime/linked \\
+    BUILD_PYTHON=/make-runtime/build-python \\
     /bin/sh /make-runtime/link.sh
 # For the SBOM, uncompressed: images of Node have tar, but no xz.
 ARG SOURCE

@@ -20,6 +20,8 @@ export interface Build {
   readonly embed: string;
   readonly log: string;
   readonly cached: boolean;
+  /** Where it was cross-compiled: the folder of an interpreter of the same version that runs on the builder. */
+  readonly buildPython?: string | undefined;
 }
 
 /** What a compile needs beside the plan: files that earlier stages made. */
@@ -30,6 +32,8 @@ export interface Inputs {
   readonly libraries?: string | undefined;
   /** Tar of .gcda files; for plans with profiling. */
   readonly profile?: string | undefined;
+  /** Folder of an interpreter of the same version that runs on the builder; for cross builds. */
+  readonly buildPython?: string | undefined;
 }
 
 /** What the compiled result depends on, and nothing else. */
@@ -77,7 +81,8 @@ export async function compile(
       ctx,
     );
   });
-  return { key, prefix: join(folder, 'root', prefix), embed: join(folder, 'embed'), log, cached };
+  const { buildPython } = inputs;
+  return { key, prefix: join(folder, 'root', prefix), embed: join(folder, 'embed'), log, cached, buildPython };
 }
 
 /**
@@ -121,11 +126,12 @@ export async function train(
   return { path: join(folder, 'profile.tar'), cached };
 }
 
-function foldersOf({ source, libraries, profile }: Inputs): Record<string, string> {
+function foldersOf({ source, libraries, profile, buildPython }: Inputs): Record<string, string> {
   return {
     SOURCE: source,
     ...(libraries === undefined ? {} : { LIBRARIES: libraries }),
     ...(profile === undefined ? {} : { PROFILE: profile }),
+    ...(buildPython === undefined ? {} : { BUILD_PYTHON: buildPython }),
   };
 }
 

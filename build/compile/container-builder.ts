@@ -9,6 +9,7 @@ import type { Arch, Builder } from '../recipe/model.ts';
 import { askContainer, failed, imageAfter, platforms } from './container.ts';
 import { type ContainerEngine, engineFault, lastLines } from './container-cli.ts';
 import { diagnose } from './diagnose.ts';
+import { ownArch } from './engine.ts';
 import {
   factsOf,
   type Needs,
@@ -25,6 +26,8 @@ import { quote } from './script.ts';
 export interface PreparedBuilder {
   /** What `run` is given: an image with every package. */
   readonly image: string;
+  /** Of its programs. */
+  readonly arch: Arch;
   readonly probe: Probe;
   readonly builder: Builder;
 }
@@ -42,15 +45,17 @@ const preparing = new Map<string, Promise<unknown>>();
 /**
  * The builder image with everything `needs` asks for.
  * @param reference as the user or the lock file names it; "name@sha256:..." is exact
+ * @param target what is built; the image is of the same architecture unless `needs` says that it cross-compiles
  * @throws BUILDER_UNAVAILABLE, BUILDER_WRONG_ARCH, BUILDER_PACKAGES, DISK_FULL, ENGINE_FAILED, CANCELLED
  */
 export async function prepareBuilder(
   engine: ContainerEngine,
   reference: string,
-  arch: Arch,
+  target: Arch,
   needs: Needs,
   ctx: Context,
 ): Promise<PreparedBuilder> {
+  const arch = needs.cross?.from ?? target;
   const base = await findImage(engine, reference, arch, ctx);
   const tag = `make-runtime-builder:${shortDigest([base.rootfs, arch, wanted(needs)])}`;
   const prepared = await inspectImage(engine, tag);
@@ -58,11 +63,12 @@ export async function prepareBuilder(
     const probe = await probeImage(engine, id, arch, needs, ctx);
     return {
       image: id,
+      arch,
       probe,
       builder: {
         engine: 'container',
         image: { reference, rootfs: base.rootfs, packages: probe.packagesDigest },
-        ...factsOf(probe),
+        ...factsOf(probe, needs),
       },
     };
   };
@@ -80,6 +86,31 @@ export async function prepareBuilder(
   const made = await inspectImage(engine, tag);
   if (!made) throw failed(engine, `find the image ${tag} that it has just made`, '');
   return at(made.id);
+}
+
+/**
+ * Which architecture's image builds for `target`: the target's own where this machine is one or such an image is there
+ * already (emulation then, ten times slower); this machine's where it has apt-get, and so cross compilers; else the
+ * target's.
+ * @throws ENGINE_FAILED, CANCELLED
+ */
+export async function builderArch(
+  engine: ContainerEngine,
+  reference: string,
+  target: Arch,
+  ctx: Context,
+): Promise<Arch> {
+  const own = ownArch();
+  if (target === own) return target;
+  const name = forCli(reference);
+  let image = await inspectImage(engine, name);
+  if (!image && !ctx.offline) {
+    ctx.report({ type: 'progress', stage: 'builder', text: `pulling ${reference}` });
+    if ((await engine.call(['pull', '--platform', platforms[own], name])).ok) image = await inspectImage(engine, name);
+  }
+  if (image?.arch !== own) return target;
+  const answer = await askContainer(engine, image.id, own, 'command -v apt-get || :');
+  return answer.trim() === '' ? target : own;
 }
 
 /** What a builder image is asked to have, whatever its package manager. */

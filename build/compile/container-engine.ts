@@ -3,9 +3,10 @@
 import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { canonicalJson } from '../recipe/canonical.ts';
+import { crossFor } from '../recipe/cross.ts';
 import type { Arch, Builder, Lock, Plan } from '../recipe/model.ts';
 import { removeAbandoned, runInContainer } from './container.ts';
-import { type PreparedBuilder, prepareBuilder } from './container-builder.ts';
+import { builderArch, type PreparedBuilder, prepareBuilder } from './container-builder.ts';
 import {
   type ContainerEngine,
   containerClis,
@@ -13,7 +14,7 @@ import {
   noneAnswered,
   openContainerEngine,
 } from './container-cli.ts';
-import { type Engine, type EngineName, engineNamed, hostEngine, requireNative } from './engine.ts';
+import { type Engine, type EngineName, engineNamed, hostEngine, requireOwnArch } from './engine.ts';
 import { type Needs, needsOf, requireComplete } from './probe.ts';
 
 export interface EngineChoice {
@@ -55,7 +56,7 @@ export async function chooseEngine(choice: EngineChoice, arch: Arch, lock: Lock,
 /** The engine that can obey a plan. Nothing is asked of it until something has to run. */
 export function engineFor(plan: Plan, choice: EngineChoice, ctx: Context): Engine {
   if (plan.builder.engine === 'host') {
-    requireNative(plan.arch);
+    requireOwnArch(plan);
     return hostEngine(ctx);
   }
   const name = engineNamed(choice.engine ?? 'auto');
@@ -89,7 +90,7 @@ function containerEngine(open: () => Promise<ContainerEngine>, reference: string
     return opened;
   };
   const prepare = (needs: Needs): Promise<PreparedBuilder> => {
-    const key = canonicalJson([needs.libraries, needs.requires]);
+    const key = canonicalJson([needs.libraries, needs.requires, needs.cross ?? null]);
     if (prepared?.needs !== key)
       prepared = { needs: key, builder: engine().then((one) => prepareBuilder(one, reference, arch, needs, ctx)) };
     return prepared.builder;
@@ -104,6 +105,7 @@ function containerEngine(open: () => Promise<ContainerEngine>, reference: string
     return obeyed;
   };
   return {
+    cross: async (target) => crossFor(await builderArch(await engine(), reference, target, ctx), target),
     look: async (needs) => {
       const { probe, builder } = await prepare(needs);
       return { ...probe, builder };
@@ -111,7 +113,7 @@ function containerEngine(open: () => Promise<ContainerEngine>, reference: string
     require: async (plan) => void (await obey(plan)),
     run: async (run) => {
       if (!obeyed) throw new TypeError('require() comes before run()');
-      return runInContainer(await engine(), (await obeyed).image, arch, run, ctx);
+      return runInContainer(await engine(), await obeyed, run, ctx);
     },
   };
 }

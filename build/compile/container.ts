@@ -38,8 +38,7 @@ const packageCapabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'SETGI
  */
 export async function runInContainer(
   engine: ContainerEngine,
-  image: string,
-  arch: Arch,
+  { image, arch }: { readonly image: string; readonly arch: Arch },
   run: Run,
   ctx: Pick<Context, 'env'>,
 ): Promise<number> {
@@ -271,7 +270,7 @@ function throwForEngine(
       'BUILDER_WRONG_ARCH',
       `This machine cannot run ${arch} programs: ${image} did not start.`,
       {
-        remedy: `Install emulation (apt-get install qemu-user-static, or \`${engine.cli.name} run --privileged --rm tonistiigi/binfmt --install all\`), or build on a machine with ${arch}.`,
+        remedy: `Install emulation (apt-get install qemu-user-static, or \`${engine.cli.name} run --privileged --rm tonistiigi/binfmt --install all\`), cross-compile in an image with apt-get (--builder debian:12), or build on a machine with ${arch}.`,
         detail: lastLines(stderr || output),
       },
     );

@@ -4,7 +4,8 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Context } from '../lib/context.ts';
 import { MakeRuntimeError } from '../lib/errors.ts';
-import type { Arch, Builder, Plan } from '../recipe/model.ts';
+import { crossFor } from '../recipe/cross.ts';
+import type { Arch, Builder, Cross, Plan } from '../recipe/model.ts';
 import { containerClis } from './container-cli.ts';
 import { probeHost } from './host.ts';
 import { type Needs, needsOf, type Probe, requireComplete } from './probe.ts';
@@ -36,6 +37,8 @@ export interface Folder {
 }
 
 export interface Engine {
+  /** How this place compiles for an architecture that is not its own; undefined when it is. */
+  cross(arch: Arch): Promise<Cross | undefined>;
   /** What the plan says about this place. `needs` may make a container engine prepare a builder image. */
   look(needs: Needs): Promise<Probe & { readonly builder: Builder }>;
   /** Throws COMPILER_MISSING, HEADER_MISSING, LLVM_MISSING, or BUILDER_CHANGED when it is not the builder of the plan. */
@@ -50,11 +53,9 @@ export interface Engine {
 /** The machine itself. */
 export function hostEngine(ctx: Pick<Context, 'env'>): Engine {
   return {
-    look: ({ libraries, requires }) => probeHost(libraries, ctx.env, requires),
-    require: async (plan) => {
-      const { libraries, requires } = needsOf(plan);
-      requireComplete(await probeHost(libraries, ctx.env, requires));
-    },
+    cross: (arch) => Promise.resolve(crossFor(ownArch(), arch)),
+    look: (needs) => probeHost(needs, ctx.env),
+    require: async (plan) => requireComplete(await probeHost(needsOf(plan), ctx.env)),
     run: (run) => runOnHost(run, ctx.env),
   };
 }
@@ -88,12 +89,13 @@ export function ownArch(): Arch {
   return process.arch === 'arm64' ? 'arm64' : 'x86_64';
 }
 
-/** Throws ARCH_UNSUPPORTED when this machine's compiler makes programs for another architecture than the plan's. */
-export function requireNative(arch: Arch): void {
+/** Throws ARCH_UNSUPPORTED when a plan was made for builders of another architecture than this machine's. */
+export function requireOwnArch({ arch, builder }: Pick<Plan, 'arch' | 'builder'>): void {
   const own = ownArch();
-  if (arch === own) return;
-  throw new MakeRuntimeError('ARCH_UNSUPPORTED', `The host engine compiles for ${own}, the plan is for ${arch}.`, {
-    remedy: `Run the same command on a machine with ${arch}, or with \`--engine container\` where ${arch} is emulated; \`plan --arch ${arch}\` works anywhere.`,
+  const wanted = builder.cross?.from ?? arch;
+  if (wanted === own) return;
+  throw new MakeRuntimeError('ARCH_UNSUPPORTED', `The plan was made on ${wanted}, and this machine is ${own}.`, {
+    remedy: `Run it on a machine with ${wanted}, or plan again here: \`--arch ${arch}\` cross-compiles.`,
   });
 }
 

@@ -1,8 +1,8 @@
 // The machine itself as a place to build: what it has. Asked by plan (to record the builder), by compile (to refuse
 // early), by doctor and by quickstart. Refuses to install anything.
 import { execa } from 'execa';
-import type { Builder, Library, Requirement } from '../recipe/model.ts';
-import { factsOf, type Probe, probeProgram, readProbe } from './probe.ts';
+import type { Builder } from '../recipe/model.ts';
+import { factsOf, type Needs, type Probe, probeProgram, readProbe } from './probe.ts';
 
 export { installCommand, requireComplete } from './probe.ts';
 
@@ -13,13 +13,8 @@ export interface HostProbe extends Probe {
 }
 
 /** Looks at the machine without changing it, for the C libraries that will be linked and what else a build needs. */
-export async function probeHost(
-  libraries: readonly Library[],
-  env: Environment,
-  requires: readonly Requirement[] = [],
-): Promise<HostProbe> {
+export async function probeHost(needs: Needs, env: Environment): Promise<HostProbe> {
   const cc = env['CC'] ?? 'cc';
-  const needs = { libraries, requires };
   const { stdout } = await execa('/bin/sh', ['-c', probeProgram(needs, cc)], {
     reject: false,
     env: clean(env),
@@ -27,7 +22,7 @@ export async function probeHost(
     stdin: 'ignore',
   });
   const probe = readProbe(stdout, needs, cc);
-  return { ...probe, builder: { engine: 'host', ...factsOf(probe) } };
+  return { ...probe, builder: { engine: 'host', ...factsOf(probe, needs) } };
 }
 
 function clean(env: Environment): Record<string, string> {

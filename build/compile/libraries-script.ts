@@ -4,10 +4,11 @@
 // The program expects in its environment: SOURCE (verified archive), WORK (empty scratch folder), OUT (empty result
 // folder), JOBS (make -j). It leaves OUT/lib, OUT/include and OUT/notices.
 import type { Library, Plan } from '../recipe/model.ts';
+import { crossTools, objcopy } from './cross-script.ts';
 import { flagWords, pinnedEnvironment, quote, step } from './script.ts';
 
 /** @throws TypeError for a library that is not built from source: a bug of the caller's */
-export function libraryScript(library: Library, plan: Pick<Plan, 'arch' | 'epoch'>): string {
+export function libraryScript(library: Library, plan: Pick<Plan, 'arch' | 'epoch' | 'builder'>): string {
   const { source, build } = library;
   if (!source || !build) throw new TypeError(`${library.name} is not built from source`);
   return `${[
@@ -16,7 +17,7 @@ export function libraryScript(library: Library, plan: Pick<Plan, 'arch' | 'epoch
       `# ${library.name} ${source.version} for ${plan.arch}; generated from the plan, do not edit.`,
       'set -eu',
       ...pinnedEnvironment(plan.epoch),
-      'export CC="${CC:-cc}"',
+      ...(plan.builder.cross ? crossTools(plan.builder) : ['export CC="${CC:-cc}"']),
     ].join('\n'),
     step('library', [
       'mkdir -p "$WORK/src" "$OUT/lib" "$OUT/include" "$OUT/notices"',
@@ -30,7 +31,7 @@ export function libraryScript(library: Library, plan: Pick<Plan, 'arch' | 'epoch
     step('archive', [
       '# The same bytes whenever and by whomever: no dates, no owners, no debugging information.',
       'for archive in "$OUT"/lib/*.a; do',
-      '  objcopy --strip-debug --enable-deterministic-archives "$archive"',
+      `  ${objcopy(plan.builder)} --strip-debug --enable-deterministic-archives "$archive"`,
       'done',
       `cp ${build.notice} "$OUT/notices/${library.name}.txt" 2>/dev/null ||`,
       `  printf '%s\\n' ${quote(`${library.name} ${source.version}: ${library.licence}`)} > "$OUT/notices/${library.name}.txt"`,

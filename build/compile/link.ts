@@ -7,6 +7,7 @@ import { shortDigest } from '../recipe/canonical.ts';
 import type { Arch, Plan, SymbolBinding } from '../recipe/model.ts';
 import type { Build } from './compile.ts';
 import { contentOnce } from './content.ts';
+import { crossTools } from './cross-script.ts';
 import { diagnose } from './diagnose.ts';
 import { type Engine, hostEngine } from './engine.ts';
 import { flagWords, isLto, quote } from './script.ts';
@@ -19,7 +20,7 @@ export interface Executable {
 /** @throws LINK_FAILED, DISK_FULL, CANCELLED */
 export async function link(
   plan: Plan,
-  build: Build,
+  build: Pick<Build, 'key' | 'prefix' | 'embed' | 'buildPython'>,
   ctx: Context,
   engine: Engine = hostEngine(ctx),
 ): Promise<Executable> {
@@ -37,6 +38,7 @@ export async function link(
         BOOTSTRAP: { path: join(ctx.packageDir, 'bootstrap-src') },
         EMBED: { path: build.embed },
         PREFIX: { path: build.prefix },
+        ...(build.buildPython === undefined ? {} : { BUILD_PYTHON: { path: build.buildPython } }),
         WORK: { path: work, writable: true },
         OUT: { path: scratch, writable: true },
       },
@@ -61,7 +63,7 @@ export async function link(
 
 /**
  * The program that links, for any engine. It expects BOOTSTRAP (bootstrap-src/), EMBED and PREFIX (what compile made),
- * WORK (empty, the folder it starts in) and OUT.
+ * WORK (empty, the folder it starts in) and OUT; and BUILD_PYTHON where what compile made does not run.
  */
 export function linkScript(plan: Plan): string {
   const python = plan.python.executable;
@@ -87,7 +89,8 @@ export function linkScript(plan: Plan): string {
     `LDFLAGS=${quote(`${lto(plan)}-Lembed/lib ${flagWords(plan.ldflags)} -s -Wl,-export-dynamic`)}`,
     '# What the interpreter itself is linked with comes last.',
     `LIBS=${quote(libs.join(' '))}" $(cat embed/libs)"`,
-    `PYTHON="$PREFIX/bin/${python}"`,
+    ...crossTools(plan.builder),
+    `PYTHON="${plan.builder.cross ? `$BUILD_PYTHON/bin/python${plan.python.minor}` : `$PREFIX/bin/${python}`}"`,
     'export CFLAGS LDFLAGS LIBS PYTHON',
     'INCLUDES=-Iembed/include OUT=executable WORK=objects sh "$BOOTSTRAP/build.sh"',
     'mv executable "$OUT/executable"',

@@ -3,8 +3,9 @@
 import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
 import { MakeRuntimeError } from '../lib/errors.ts';
+import { crossPackages } from '../recipe/cross.ts';
 import { needsOfArchives } from '../recipe/libraries.ts';
-import type { BuilderFacts, Library, Plan, Requirement } from '../recipe/model.ts';
+import type { BuilderFacts, Cross, Library, Plan, Requirement } from '../recipe/model.ts';
 import { type Gap, gapOf, missingRequirements, requirementCommands } from './requirement.ts';
 import { quote } from './script.ts';
 
@@ -39,20 +40,38 @@ export const packageManagers: readonly (PackageManager & { readonly probe: strin
 
 const tools = ['make', 'tar', 'xz', 'ar', 'ld', 'objcopy'];
 
+/** Those of them that are told apart by what they make programs for. */
+const crossTools = ['ar', 'ranlib', 'ld', 'objcopy'];
+
 /** What a build will ask of the machine. */
 export interface Needs {
   readonly libraries: readonly Library[];
   readonly requires: readonly Requirement[];
+  /** Where it compiles for another architecture than its own. */
+  readonly cross?: Cross;
 }
 
 /** What the plan keeps of a probe, whatever ran it. */
-export function factsOf({ system, compiler, packages, archivesNeed }: Omit<Probe, 'builder'>): BuilderFacts {
-  return { system, compiler, packages, ...(archivesNeed === undefined ? {} : { archivesNeed }) };
+export function factsOf(
+  { system, compiler, packages, archivesNeed }: Omit<Probe, 'builder'>,
+  { cross }: Pick<Needs, 'cross'> = {},
+): BuilderFacts {
+  return {
+    system,
+    compiler,
+    packages,
+    ...(archivesNeed === undefined ? {} : { archivesNeed }),
+    ...(cross ? { cross } : {}),
+  };
 }
 
 /** What a plan asks of the machine: libraries from pinned source are none of its affair. */
-export function needsOf({ libraries, requires }: Pick<Plan, 'libraries' | 'requires'>): Needs {
-  return { libraries: libraries.filter(({ origin }) => origin === 'system'), requires };
+export function needsOf({ libraries, requires, builder }: Pick<Plan, 'libraries' | 'requires' | 'builder'>): Needs {
+  return {
+    libraries: libraries.filter(({ origin }) => origin === 'system'),
+    requires,
+    ...(builder.cross ? { cross: builder.cross } : {}),
+  };
 }
 
 export interface Missing {
@@ -83,14 +102,17 @@ export interface Probe {
 /**
  * The probe as text for /bin/sh. Looks without changing anything; needs nothing but the shell itself, because what it
  * looks for may not be there. Every answer is a line "::<key>" and the lines below it.
+ * @param cc the builder's own compiler; a cross build asks for the other one as well
  */
-export function probeProgram({ libraries, requires }: Needs, cc: string): string {
-  const compiler = quote(cc);
+export function probeProgram({ libraries, requires, cross }: Needs, cc: string): string {
+  const compiler = quote(compilerOf(cc, cross));
   const headers = libraries.flatMap(({ header, name }) => [
     `#if !__has_include(<${header}>)`,
     `missing:${name}`,
     '#endif',
   ]);
+  // A cross compiler may come without the C library that it compiles for.
+  const libc = cross ? ['#if !__has_include(<stdio.h>)', 'missing:libc', '#endif'] : [];
   const needs = needsOfArchives(libraries);
   const archives = [...libraries, ...needs.map(({ library }) => library)].flatMap((library) => library.archives);
   return `${[
@@ -99,7 +121,7 @@ export function probeProgram({ libraries, requires }: Needs, cc: string): string
     'show() { key=$1; shift; if text=$("$@" 2>&1 </dev/null); then printf \'::%s\\n%s\\n\' "$key" "$text"; fi; }',
     'show system eval ". /etc/os-release && printf %s \\"\\$PRETTY_NAME\\""',
     `show cc ${compiler} --version`,
-    ...tools.map((tool) => `show 'tool ${tool}' ${tool} --version`),
+    ...toolsOf(cc, cross).map((tool) => `show 'tool ${tool}' ${quote(tool)} --version`),
     ...packageManagers.map(({ name, probe, query }) => {
       const list = `printf '::packages ${name}\\n'; ${query.map(quote).join(' ')} 2>/dev/null </dev/null`;
       return `if command -v ${probe} >/dev/null; then ${list}; fi`;
@@ -119,13 +141,25 @@ export function probeProgram({ libraries, requires }: Needs, cc: string): string
     "printf '::headers\\n'",
     `${compiler} -E -P -x c - 2>/dev/null <<'HEADERS'`,
     ...headers,
+    ...libc,
     'HEADERS',
     'exit 0',
   ].join('\n')}\n`;
 }
 
+/** The compiler that the target's programs are compiled with. */
+function compilerOf(cc: string, cross: Cross | undefined): string {
+  return cross ? `${cross.host}-gcc` : cc;
+}
+
+/** What must be there beside it. */
+function toolsOf(cc: string, cross: Cross | undefined): readonly string[] {
+  return cross ? [cc, ...tools, ...crossTools.map((tool) => `${cross.host}-${tool}`)] : tools;
+}
+
 /** Reads what the probe printed. */
-export function readProbe(output: string, { libraries, requires }: Needs, cc: string): Probe {
+export function readProbe(output: string, needs: Needs, cc: string): Probe {
+  const { libraries, requires, cross } = needs;
   const answers = new Map<string, readonly string[]>();
   for (const block of output.split(/^::/m).slice(1)) {
     const [key = '', ...lines] = block.replace(/\n$/, '').split('\n');
@@ -140,13 +174,13 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
   const list = (answers.get(`packages ${packageManager?.name}`) ?? []).filter((line) => /^[^ ]+ [^ ]+$/.test(line));
   const installed = Object.fromEntries(list.map((line) => line.split(' ') as [string, string]));
   const packageOf = (library: Library): string[] => (packageManager ? [library.packages[packageManager.name]] : []);
-  const toolchain = packageManager?.toolchain ?? [];
+  const toolchain = packageManager ? toolchainOf(packageManager, cross) : [];
   const compiler = first('cc') ?? null;
-  const missing: Missing[] = tools
+  const missing: Missing[] = toolsOf(cc, cross)
     .filter((name) => first(`tool ${name}`) === undefined)
     .map((name) => ({ kind: 'tool', name, modules: [], packages: toolchain }));
   if (compiler === null) {
-    missing.unshift({ kind: 'tool', name: cc, modules: [], packages: toolchain });
+    missing.unshift({ kind: 'tool', name: compilerOf(cc, cross), modules: [], packages: toolchain });
     // Without a compiler to ask, what the package manager does not list as installed is taken to be missing.
     for (const library of packageManager ? libraries : []) {
       const { header: name, modules } = library;
@@ -156,6 +190,8 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
     }
   } else {
     const lacking = new Set(answers.get('headers') ?? []);
+    if (cross && lacking.has('missing:libc'))
+      missing.push({ kind: 'tool', name: `the C library of ${cross.host}`, modules: [], packages: toolchain });
     for (const library of libraries) {
       const { modules } = library;
       const packages = packageOf(library);
@@ -200,15 +236,20 @@ export function readProbe(output: string, { libraries, requires }: Needs, cc: st
 }
 
 /** Every package a build needs with one package manager: the toolchain, the libraries, the requirements. */
-export function packagesFor({ libraries, requires }: Needs, manager: PackageManager): readonly string[] {
+export function packagesFor({ libraries, requires, cross }: Needs, manager: PackageManager): readonly string[] {
   const names = [
-    ...manager.toolchain,
+    ...toolchainOf(manager, cross),
     ...libraries.map(({ packages }) => packages[manager.name]),
     // Only an archive that is there can be asked whether it needs them.
     ...needsOfArchives(libraries).map(({ library }) => library.packages[manager.name]),
     ...requires.flatMap(({ packages }) => packages[manager.name].names),
   ];
   return [...new Set(names)].sort();
+}
+
+/** Distributions with dnf have cross compilers and no C library for them: there is nothing to name. */
+function toolchainOf({ name, toolchain }: PackageManager, cross: Cross | undefined): readonly string[] {
+  return cross && name === 'apt' ? [...toolchain, ...crossPackages(cross)] : toolchain;
 }
 
 /**

@@ -38,13 +38,15 @@ export function gapOf(requirement: Requirement, answers: readonly (string | unde
 }
 
 /**
- * LLVM_MISSING, or COMPILER_MISSING where only tools of the C libraries are lacking, for every gap at once.
+ * LLVM_MISSING, or COMPILER_MISSING where only tools of the C libraries or of the training are lacking, for every gap at once.
  * @param where "on this machine", "in the builder image debian:12"
  */
 export function missingRequirements(gaps: readonly Gap[], where: string): MakeRuntimeError {
   const requires = gaps.map(({ requirement }) => requirement);
   const jit = requires.some(({ tool }) => tool === 'llvm' || tool === 'python');
-  const sentence = `${jit ? 'Building the JIT' : 'Compiling the C libraries'} needs ${andList(gaps)}, not found ${where}.`;
+  const training = requires.every(({ tool }) => tool.startsWith('qemu-'));
+  const doing = jit ? 'Building the JIT' : training ? 'Training for another processor' : 'Compiling the C libraries';
+  const sentence = `${doing} needs ${andList(gaps)}, not found ${where}.`;
   return new MakeRuntimeError(jit ? 'LLVM_MISSING' : 'COMPILER_MISSING', sentence, {
     remedy: `${whereToGet(requires)}.`,
     detail: requires.map(({ reason }) => reason).join('\n'),

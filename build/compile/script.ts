@@ -4,10 +4,11 @@
 //
 // The program expects in its environment: SOURCE (verified tarball), WORK (empty scratch folder), OUT (empty result
 // folder), JOBS (make -j); where the plan has libraries from source, LIBRARIES (their folder); where it has profiling,
-// PROFILE (a tar of .gcda files), or TRAINING (the program to run) for the training build. It announces each step with
-// a line "::step <name>".
+// PROFILE (a tar of .gcda files), or TRAINING (the program to run) for the training build; where it cross-compiles,
+// BUILD_PYTHON (build-python.ts). It announces each step with a line "::step <name>".
 import { prefix } from '../recipe/cpython.ts';
 import type { Plan, Reasoned } from '../recipe/model.ts';
+import { buildPython, crossTools, emulator, nativeNames, objcopy, pythonHere } from './cross-script.ts';
 
 /** Names the steps announced by the program, for progress and for errors. */
 export const scriptSteps: Readonly<Record<string, string>> = {
@@ -48,9 +49,10 @@ export function compileScript(plan: Plan): string {
       `LIB="../root${prefix}/lib/${python}"`,
       '# sysconfig data and pkg-config files name the scratch folder: same plan, same bytes needs one fixed name.',
       `grep -rlIF -e "$WORK" "../root" | while read -r file; do sed -i "s|$WORK|/build|g" "$file"; done`,
+      ...nativeNames(plan),
       '# unchecked-hash: never reads or hashes the source at import (PEP 552). One process, because parallel',
       '# compilation changes reference flags in the marshalled code (https://github.com/python/cpython/issues/129724).',
-      `"../root${prefix}/bin/${python}" -I -B ${bytecode(plan)}-m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
+      `${pythonHere(plan)} -I -B ${bytecode(plan)}-m compileall -q -f -j1 --invalidation-mode unchecked-hash \\`,
       `  -s "../root" -x 'bad_coding|badsyntax|lib2to3/tests/data' "$LIB"`,
     ]),
   ].join('\n\n')}\n`;
@@ -70,13 +72,14 @@ export function trainingScript(plan: Plan): string {
     step('instrument', [
       ...exportFlags(instrumented, profiling.generate),
       '# "platform" is the interpreter and what it needs to find its library in the source tree.',
-      'make -j"$JOBS" platform',
+      // A cross build takes the build Python for that, and so leaves the interpreter out.
+      `make -j"$JOBS" ${plan.builder.cross ? 'python platform' : 'platform'}`,
     ]),
     step('train', [
       '# What the build itself ran (freezing modules) is not what functions do.',
       "find . -name '*.gcda' -delete",
       '# Not -B: from the second time on modules come from .pyc files, as they do on Lambda.',
-      `./python -E -s "$TRAINING" ${profiling.arguments.map(quote).join(' ')}`,
+      `${emulator(plan)}./python -E -s "$TRAINING" ${profiling.arguments.map(quote).join(' ')}`,
       "find . -name '*.gcda' | sort > counters",
       'tar --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$OUT/profile.tar" -T counters',
     ]),
@@ -96,6 +99,7 @@ function sourcesAndConfigure(plan: Plan): readonly string[] {
       // have a space, which CPython's Makefile does not quote.
       'cd "$WORK/build"',
       ...findPython(plan),
+      ...buildPython(plan),
       ...(fromSource(plan) ? configureForSource(plan) : [configureCommand(plan)]),
       ...staticModules(plan),
     ]),
@@ -103,13 +107,15 @@ function sourcesAndConfigure(plan: Plan): readonly string[] {
 }
 
 function configureForSource(plan: Plan): readonly string[] {
+  // gcc looks at LIBRARY_PATH only when it is a native compiler (its manual, "Environment Variables").
+  const ldflags = plan.builder.cross ? '-no-pie -L../lib' : '-no-pie';
   return [
     '# Searched before the system, and unlike -I and -L not recorded for what users compile later.',
     'export CPATH=../include LIBRARY_PATH=../lib',
     '# The programs that configure tries out are linked with libraries that are not position-independent; what users',
     '# link later is not to be told so.',
-    `LDFLAGS=-no-pie ${configureCommand(plan)}`,
-    `sed -i -e 's/^\\(CONFIGURE_LDFLAGS=\\).*/\\1/' -e "s/ 'LDFLAGS=-no-pie'//" Makefile.pre Makefile`,
+    `LDFLAGS=${quote(ldflags)} ${configureCommand(plan)}`,
+    `sed -i -e 's/^\\(CONFIGURE_LDFLAGS=\\).*/\\1/' -e "s/ 'LDFLAGS=${ldflags.replace('/', '.')}'//" Makefile.pre Makefile`,
     '# With one date, or make would make the one from the other again.',
     'touch -r Makefile Makefile.pre Modules/config.c Makefile',
   ];
@@ -142,6 +148,7 @@ function header(plan: Plan): string {
     `# CPython ${plan.python.version} (${plan.flavor}, ${plan.arch}, ${plan.profile}); generated from the plan, do not edit.`,
     'set -eu',
     ...pinnedEnvironment(plan.epoch),
+    ...crossTools(plan.builder),
   ].join('\n');
 }
 
@@ -173,7 +180,7 @@ function collectLibraries(plan: Plan): string[] {
     ),
     '# As with our own code: C needs no unwind tables, and what is not there need not be loaded.',
     'for archive in "$WORK"/lib/*.a; do',
-    '  [ ! -e "$archive" ] || objcopy -R .eh_frame -R .rela.eh_frame "$archive"',
+    `  [ ! -e "$archive" ] || ${objcopy(plan.builder)} -R .eh_frame -R .rela.eh_frame "$archive"`,
     'done',
     ...systemOnes(plan).flatMap(mergeLibrary),
   ];
@@ -193,7 +200,10 @@ function systemOnes(plan: Plan): Plan['libraries'] {
 }
 
 function configureCommand(plan: Plan): string {
-  return ['../src/configure -q', ...plan.configure.map(({ value }) => quote(value))].join(' \\\n  ');
+  const { minor } = plan.python;
+  const python =
+    plan.builder.cross && minor !== '3.10' ? [`--with-build-python="$WORK/build-python/bin/python${minor}"`] : [];
+  return ['../src/configure -q', ...plan.configure.map(({ value }) => quote(value)), ...python].join(' \\\n  ');
 }
 
 /** Interpreters a builder may have, in the order they are tried when a build needs one. */

@@ -10,6 +10,12 @@ export const ociArchitecture = { x86_64: 'amd64', arm64: 'arm64' } as const sati
   string
 >;
 
+/** What the OCI specification's table of variants has for them; a client that asks for arm64/v8 finds one without too. */
+export const ociVariant: Readonly<Record<(typeof architectures)[number], string | undefined>> = {
+  x86_64: undefined,
+  arm64: 'v8',
+};
+
 /** The environment of AWS's base image for OS-only runtimes (provided.al2023), each value where the base has none. */
 const environment: readonly (readonly [string, string])[] = [
   ['LANG', 'en_US.UTF-8'],
@@ -38,8 +44,9 @@ export function imageConfig(
   const created = new Date(plan.epoch * 1000).toISOString().replace('.000', '');
   const inherited = base?.config;
   const { Cmd: _, ...settings } = inherited?.config ?? {}; // A base's command is not a handler.
+  const variant = inherited?.variant ?? ociVariant[plan.arch];
   return {
-    ...(inherited?.variant === undefined ? {} : { variant: inherited.variant }),
+    ...(variant === undefined ? {} : { variant }),
     created,
     architecture: ociArchitecture[plan.arch],
     os: 'linux',

@@ -15,7 +15,7 @@ import { parseReference, printReference } from '../registry/reference.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Base } from './base.ts';
 import { writeBlob, writeGzip } from './blob.ts';
-import { imageConfig, type OwnLayer, ociArchitecture } from './config.ts';
+import { imageConfig, type OwnLayer, ociArchitecture, ociVariant } from './config.ts';
 import { tarChunks, tarMembers } from './tar.ts';
 
 export interface ImageLayer {
@@ -90,7 +90,11 @@ export async function packageImage(input: ImageInput, ctx: Pick<Context, 'report
     const root = {
       mediaType: types.manifest,
       ...manifestBlob,
-      platform: { architecture: ociArchitecture[plan.arch], os: 'linux' },
+      platform: {
+        architecture: ociArchitecture[plan.arch],
+        os: 'linux',
+        ...(ociVariant[plan.arch] === undefined ? {} : { variant: ociVariant[plan.arch] }),
+      },
       annotations: {
         // What containerd, and podman since 4.0, name an image that they load (containers/podman#12560).
         'io.containerd.image.name': printReference(parseReference(input.name)),

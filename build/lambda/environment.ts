@@ -7,13 +7,21 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
-import { findEntrypoint } from './entrypoint.ts';
+import { entrypointArch, findEntrypoint } from './entrypoint.ts';
 import { checkUserEnv, type FunctionSettings, functionArn, platformEnv } from './function-env.ts';
-import type { InvokeResult } from './invoke-result.ts';
+import type { InitFailure, InvokeResult } from './invoke-result.ts';
 import { describeExit, type Ending, endingOf } from './invoke-result.ts';
 import * as lines from './log-lines.ts';
-import { type Invocation, type Outcome, type ReportedError, RuntimeApi, type RuntimeSession } from './runtime-api.ts';
-import { type Exit, Sandbox, type SandboxOptions, type SandboxProcess } from './sandbox.ts';
+import * as records from './platform-records.ts';
+import {
+  type Invocation,
+  type OfferOptions,
+  type Outcome,
+  type ReportedError,
+  RuntimeApi,
+  type RuntimeSession,
+} from './runtime-api.ts';
+import { type Exit, type Primed, Sandbox, type SandboxOptions, type SandboxProcess } from './sandbox.ts';
 
 export interface EnvironmentOptions extends SandboxOptions {
   readonly settings: FunctionSettings;
@@ -25,19 +33,13 @@ export interface EnvironmentOptions extends SandboxOptions {
   readonly onLog?: (line: lines.LogLine) => void;
 }
 
-export interface InvokeOptions
-  extends Partial<
-    Pick<
-      Invocation,
-      'requestId' | 'invocationId' | 'traceId' | 'clientContext' | 'cognitoIdentity' | 'tenantId' | 'contentType'
-    >
-  > {
-  /** Receives the chunks of a streamed response as they come. */
-  readonly onChunk?: (chunk: Buffer) => void;
-}
+/** `functionArn` is the function's own by default; a caller that used an alias is told the alias's. */
+export interface InvokeOptions extends Partial<Omit<Invocation, 'body' | 'deadlineMs'>>, OfferOptions {}
 
 /** How long Lambda lets a runtime live after SIGTERM, in milliseconds, by the extensions there are (Developer Guide: lambda-runtime-environment). */
 export const shutdownBudgetMs = { none: 0, internal: 500, external: 600 } as const;
+
+const initializationType = 'on-demand';
 
 /** Lambda's own limit for the init phase. */
 const initLimitMs = 10_000;
@@ -62,6 +64,7 @@ export class ExecutionEnvironment {
   readonly #entrypoint: string;
   readonly #env: Readonly<Record<string, string>>;
   #runtime: Runtime | undefined;
+  #primed: Primed | undefined;
   #initPhaseDone = false;
   /** Of an init phase that went well, until the first REPORT has told it. */
   #initMs: number | undefined;
@@ -79,7 +82,7 @@ export class ExecutionEnvironment {
     this.#options = options;
     this.#context = context;
     this.#entrypoint = entrypoint;
-    this.#log = new lines.LogLines(options.onLog);
+    this.#log = new lines.LogLines(options.onLog, records.logFormatOf(options.settings.env));
     const today = new Date().toISOString().slice(0, 10).replaceAll('-', '/');
     const stream = `${today}/[${options.settings.functionVersion}]${randomBytes(16).toString('hex')}`;
     const { settings } = options;
@@ -92,9 +95,13 @@ export class ExecutionEnvironment {
    */
   static async create(options: EnvironmentOptions, context: Context): Promise<ExecutionEnvironment> {
     checkUserEnv(options.settings.env);
-    const sandbox = await Sandbox.open(options, context);
+    const sandbox = await Sandbox.open({ archOf: entrypointArch, ...options }, context);
     try {
-      const entrypoint = await findEntrypoint(sandbox.folders, sandbox.places);
+      const entrypoint = await findEntrypoint(sandbox.folders, sandbox.places, sandbox.emulation?.arch);
+      if (sandbox.emulation) {
+        const message = `${sandbox.emulation.name} runs this: times and memory are not those of ${sandbox.emulation.arch} processors.`;
+        context.report({ type: 'note', message });
+      }
       const api = await RuntimeApi.listen();
       return new ExecutionEnvironment(sandbox, api, options, entrypoint, context);
     } catch (error) {
@@ -113,13 +120,32 @@ export class ExecutionEnvironment {
     return this.#api.session;
   }
 
-  /** The init phase. Runs by itself before the first invocation; never fails: Lambda repeats a failed init in `invoke`. */
-  async init(): Promise<void> {
-    if (this.#initPhaseDone) return;
+  /**
+   * The init phase. Runs by itself before the first invocation; never throws for what a function does: Lambda repeats a
+   * failed init in `invoke`.
+   * @returns what went wrong, for callers that want to say so before the first invocation
+   */
+  async init(): Promise<InitFailure | undefined> {
+    if (this.#initPhaseDone) return undefined;
     this.#initPhaseDone = true;
-    this.#log.platform(lines.initStart(this.#options.runtimeVersion ?? 'make-runtime'));
+    const runtimeVersion = this.#options.runtimeVersion ?? 'make-runtime';
+    const { functionName, functionVersion, memoryMb } = this.#options.settings;
+    this.#log.platform(
+      lines.initStart(runtimeVersion),
+      records.initStartRecord({ initializationType, runtimeVersion, functionName, functionVersion, memoryMb }),
+    );
     const init = await this.#start(this.#options.initTimeoutMs ?? initLimitMs, 'init');
-    if (init.kind === 'ready') this.#initMs = init.durationMs;
+    if (init.kind === 'ready') {
+      this.#initMs = init.durationMs;
+      return undefined;
+    }
+    const { logLines: _, report: __, ...failure } = this.#endingOfInit(init, '', limitSeconds(this.#options));
+    return failure;
+  }
+
+  /** Does what can be done before the code is there: its folder may be filled until the init phase begins. */
+  async prime(): Promise<void> {
+    this.#primed = await this.sandbox.prime(this.#options.settings.memoryMb);
   }
 
   /**
@@ -134,7 +160,8 @@ export class ExecutionEnvironment {
     const begun = performance.now();
     const deadlineMs = Date.now() + timeoutMs;
     const left = (): number => timeoutMs - (performance.now() - begun);
-    this.#log.platform(lines.start(requestId, settings.functionVersion));
+    const { functionVersion } = settings;
+    this.#log.platform(lines.start(requestId, functionVersion), records.startRecord(requestId, functionVersion));
     const initMs = this.#initMs;
     this.#initMs = undefined;
 
@@ -143,18 +170,18 @@ export class ExecutionEnvironment {
     throwIfCancelled(this.#context.signal);
     let ending: Ending;
     let doneAt = performance.now();
-    if (init.kind === 'reported') ending = endingOf.initError(init.error);
-    else if (init.kind === 'exit') ending = endingOf.exit(init.exit, requestId);
-    else if (init.kind === 'timeout') ending = endingOf.timeout(requestId, settings.timeoutSeconds);
+    if (init.kind !== 'ready') ending = this.#endingOfInit(init, requestId, settings.timeoutSeconds);
     else {
+      const { onChunk, onHead, ...given } = options;
       const event: Invocation = {
-        ...pick(options),
+        functionArn: functionArn(settings),
+        ...given,
         requestId,
         deadlineMs,
-        functionArn: functionArn(settings),
         body: payload,
       };
-      [ending, doneAt] = await this.#exchange(event, options.onChunk, left, settings.timeoutSeconds);
+      const listeners = { ...(onChunk ? { onChunk } : {}), ...(onHead ? { onHead } : {}) };
+      [ending, doneAt] = await this.#exchange(event, listeners, left, settings.timeoutSeconds);
     }
     throwIfCancelled(this.#context.signal);
     await this.#log.settle();
@@ -166,8 +193,14 @@ export class ExecutionEnvironment {
     const maxMemoryMb = this.#measure();
     const { status, errorType } = ending.report;
     const figures = { requestId, durationMs, billedMs, memoryMb: settings.memoryMb, maxMemoryMb, initMs };
-    this.#log.platform(lines.end(requestId));
-    this.#log.platform(lines.report({ ...figures, status, errorType }));
+    const reported = ending.functionError !== undefined;
+    const whole = { ...figures, status, errorType };
+    const done = records.statusOf(whole, reported);
+    this.#log.platform(
+      lines.end(requestId),
+      done === 'success' ? undefined : records.runtimeDoneRecord(requestId, done, errorType),
+    );
+    this.#log.platform(lines.report(whole), records.reportRecord(whole, reported));
     const { logLines: _, report: __, ...result } = ending;
     return {
       ...result,
@@ -180,8 +213,13 @@ export class ExecutionEnvironment {
     };
   }
 
-  /** Ends the environment: SIGTERM and `budgetMs` of grace (Lambda: see shutdownBudgetMs), SIGKILL, clean-up. */
-  async shutdown(budgetMs: number = shutdownBudgetMs.none): Promise<lines.LogLine[]> {
+  /**
+   * Ends the environment: SIGTERM and `budgetMs` of grace, SIGKILL, clean-up. As on Lambda, there is grace by default
+   * only where the runtime has registered an extension.
+   */
+  async shutdown(
+    budgetMs: number = this.session.extensions.size > 0 ? shutdownBudgetMs.internal : shutdownBudgetMs.none,
+  ): Promise<lines.LogLine[]> {
     const process = this.#runtime?.process;
     if (process !== undefined && budgetMs > 0) {
       process.terminate();
@@ -200,7 +238,10 @@ export class ExecutionEnvironment {
     const session = this.#api.begin();
     const asked = performance.now();
     const { memoryMb } = this.#options.settings;
-    const process = await this.sandbox.start([this.#entrypoint], { env: this.#env, memoryMb });
+    const primed = this.#primed?.ended() === false ? this.#primed : await this.sandbox.prime(memoryMb);
+    this.#primed = undefined;
+    primed.release([this.#entrypoint], this.#env);
+    const { process } = primed;
     process.output.setEncoding('utf8');
     process.output.on('data', (text: string) => this.#log.write(text));
     this.#runtime = { process, session };
@@ -228,7 +269,11 @@ export class ExecutionEnvironment {
     throwIfCancelled(this.#context.signal);
     const type = event.kind === 'reported' ? event.error.errorType : undefined;
     const exitType = event.kind === 'exit' ? describeExit(event.exit).errorType : type;
-    this.#log.platform(lines.initReport(durationMs, phase, event.kind === 'timeout' ? 'timeout' : 'error', exitType));
+    const status = event.kind === 'timeout' ? 'timeout' : 'error';
+    this.#log.platform(
+      lines.initReport(durationMs, phase, status, exitType),
+      records.initReportRecord(durationMs, phase, status, initializationType, exitType),
+    );
     if (event.kind === 'timeout') return { kind: 'timeout', durationMs };
     if (event.kind === 'reported') return { kind: 'reported', durationMs, error: event.error };
     return { kind: 'exit', durationMs, exit: event.exit };
@@ -237,7 +282,7 @@ export class ExecutionEnvironment {
   /** Hands the event over and waits until the invocation is over in Lambda's sense: answer and `next`. */
   async #exchange(
     event: Invocation,
-    onChunk: InvokeOptions['onChunk'],
+    listeners: OfferOptions,
     left: () => number,
     timeoutSeconds: number,
   ): Promise<[Ending, number]> {
@@ -247,7 +292,7 @@ export class ExecutionEnvironment {
       () => 'never' as const,
     );
     const exited = process.exited.then((exit) => ({ exit }));
-    const offer = session.offer(event, onChunk === undefined ? {} : { onChunk });
+    const offer = session.offer(event, listeners);
     const first = await Promise.race([offer.outcome, exited, timedOut]);
     const stopWith = async (ending: Ending): Promise<[Ending, number]> => {
       timer.abort();
@@ -276,6 +321,11 @@ export class ExecutionEnvironment {
     return stopWith({ ...ending, logLines: [...ending.logLines, ...note], report });
   }
 
+  #endingOfInit(init: Exclude<Init, { kind: 'ready' }>, requestId: string, seconds: number): Ending {
+    if (init.kind === 'reported') return endingOf.initError(init.error);
+    return init.kind === 'exit' ? endingOf.exit(init.exit, requestId) : endingOf.timeout(requestId, seconds);
+  }
+
   /** Kills the runtime; /tmp stays (Developer Guide: lambda-runtime-environment). */
   async #stop(): Promise<void> {
     const runtime = this.#runtime;
@@ -294,9 +344,8 @@ export class ExecutionEnvironment {
   }
 }
 
-function pick(options: InvokeOptions): Partial<Invocation> {
-  const { onChunk: _, requestId: __, ...rest } = options;
-  return rest;
+function limitSeconds({ initTimeoutMs }: EnvironmentOptions): number {
+  return (initTimeoutMs ?? initLimitMs) / 1000;
 }
 
 function closed(process: SandboxProcess): Promise<void> {

@@ -5,11 +5,14 @@ import type { InvokeResult } from './invoke-result.ts';
 
 interface Advice {
   readonly code: ErrorCode;
-  readonly sentence: (result: InvokeResult) => string;
+  readonly sentence: (result: Failed) => string;
   readonly remedy: string;
 }
 
-const says = (result: InvokeResult): string => {
+/** What an advice goes by. */
+type Failed = Pick<InvokeResult, 'statusKind' | 'errorType' | 'errorMessage' | 'stackTrace'>;
+
+const says = (result: Failed): string => {
   const line = (result.errorMessage ?? result.errorType ?? 'no reason given').split('\n', 1)[0]!;
   return line.replace(/[.\s]+$/, '');
 };
@@ -88,7 +91,7 @@ const byStatus: Readonly<Partial<Record<InvokeResult['statusKind'], Advice>>> = 
 };
 
 /** The error of a failed invocation, or undefined for one that went well. */
-export function functionFailure(result: InvokeResult): MakeRuntimeError | undefined {
+export function functionFailure(result: Failed): MakeRuntimeError | undefined {
   if (result.statusKind === 'ok') return undefined;
   const reported = result.statusKind === 'error' || result.statusKind === 'init-error';
   const advice = (reported ? byType[result.errorType ?? ''] : undefined) ?? byStatus[result.statusKind]!;
@@ -99,6 +102,6 @@ export function functionFailure(result: InvokeResult): MakeRuntimeError | undefi
   });
 }
 
-function named(result: InvokeResult): string {
+function named(result: Failed): string {
   return result.errorMessage ? `${result.errorType}: ${says(result)}` : (result.errorType ?? 'an unnamed error');
 }

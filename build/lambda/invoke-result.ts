@@ -26,6 +26,8 @@ export interface InvokeResult {
   readonly errorType?: string;
   readonly errorMessage?: string;
   readonly stackTrace?: readonly string[];
+  /** The error at the end of a streamed response, whose bytes are the payload. */
+  readonly trailer?: ReportedError;
   /** Everything logged since the previous result, init included. */
   readonly logs: readonly LogLine[];
   readonly durationMs: number;
@@ -35,6 +37,9 @@ export interface InvokeResult {
   /** Highest use of the environment so far. */
   readonly maxMemoryMb: number;
 }
+
+/** What a failed init phase would answer, before there is an invocation to answer. */
+export type InitFailure = Omit<Ending, 'logLines' | 'report'>;
 
 /** The part of a result that does not depend on measurements, and what the log says of it. */
 export type Ending = Omit<InvokeResult, 'requestId' | 'logs' | 'durationMs' | 'billedMs' | 'initMs' | 'maxMemoryMb'> & {
@@ -104,7 +109,7 @@ export const endingOf = {
         const { body: payload, contentType, trailer } = outcome;
         if (trailer === undefined) return { statusKind: 'ok', payload, contentType, ...quiet };
         // The bytes have been sent; the error comes with the end of the stream.
-        return { ...reportedError('error', trailer), payload, contentType, ...quiet };
+        return { ...reportedError('error', trailer), payload, contentType, trailer, ...quiet };
       }
       case 'error':
         return { ...reportedError('error', outcome), ...quiet };

@@ -1,12 +1,17 @@
 // What CloudWatch would show: the function's lines in the order they arrived, between the platform's own START, END and
 // REPORT lines. The shapes are those of CloudWatch, tabs included, so that tools which read REPORT lines read these.
+// Functions that log JSON get the platform's lines as JSON too (platform-records.ts).
 // Knows nothing of where lines come from or go to.
+import type { PlatformRecord } from './platform-records.ts';
 
 export interface LogLine {
   /** `platform` for START, END, REPORT and the like, `function` for what the process wrote. */
   readonly source: 'platform' | 'function';
   readonly text: string;
 }
+
+/** Lambda's own words for the log format of a function. */
+export type LogFormat = 'Text' | 'JSON';
 
 /** What a REPORT line says. Durations are in milliseconds. */
 export interface ReportFigures {
@@ -56,9 +61,11 @@ export class LogLines {
   #partial = '';
   #bytesSeen = 0;
   readonly #onLine: (line: LogLine) => void;
+  readonly #format: LogFormat;
 
-  constructor(onLine: (line: LogLine) => void = () => {}) {
+  constructor(onLine: (line: LogLine) => void = () => {}, format: LogFormat = 'Text') {
     this.#onLine = onLine;
+    this.#format = format;
   }
 
   /** Text of the process, in any pieces. */
@@ -69,9 +76,11 @@ export class LogLines {
     for (const piece of pieces) this.#add({ source: 'function', text: piece });
   }
 
-  platform(text: string): void {
+  /** A line of the platform: `text`, or `record` where the function logs JSON (without one, such logs lack the line). */
+  platform(text: string, record?: PlatformRecord): void {
     this.#endLine();
-    this.#add({ source: 'platform', text });
+    if (this.#format === 'Text') this.#add({ source: 'platform', text });
+    else if (record !== undefined) this.#add({ source: 'platform', text: JSON.stringify(record) });
   }
 
   /**

@@ -44,6 +44,8 @@ export interface RootContent {
   readonly visible: readonly string[];
   /** True when the sandbox maps our own user to the function's, so that file modes cannot lock it out. */
   readonly ownsFiles: boolean;
+  /** A loader and C library of another architecture, to show where its programs look for them. */
+  readonly foreign?: { readonly loader: string; readonly folder: string } | undefined;
 }
 
 const devices = ['null', 'zero', 'full', 'random', 'urandom'];
@@ -74,6 +76,10 @@ export async function assembleRoot(content: RootContent): Promise<PrivateRoot> {
   await mount('/usr', '/usr', 'ro');
   for (const name of ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']) {
     const found = await lstat(`/${name}`).catch(() => undefined);
+    if (content.foreign && `/${name}` === dirname(content.foreign.loader)) {
+      await showForeign(content.foreign, skeleton, folder);
+      continue;
+    }
     if (found?.isSymbolicLink()) await symlink(await readlink(`/${name}`), join(skeleton, name));
     else if (found?.isDirectory()) await mount(`/${name}`, `/${name}`, 'ro');
   }
@@ -99,6 +105,27 @@ export async function assembleRoot(content: RootContent): Promise<PrivateRoot> {
   await mount(content.tmpDir, '/tmp', 'rw');
   mounts.push({ source: undefined, target: '/proc', kind: 'proc' });
   return { skeleton, mounts };
+}
+
+/**
+ * A /lib (or /lib64) of links: to everything in the host's, which its own programs need, and to the other architecture's
+ * loader and libraries, which are somewhere below /usr.
+ */
+async function showForeign(
+  { loader, folder: libraries }: NonNullable<RootContent['foreign']>,
+  skeleton: string,
+  folder: MakeFolder,
+): Promise<void> {
+  const place = dirname(loader);
+  const own = await realpath(place).catch(() => undefined);
+  if (own !== undefined && !own.startsWith('/usr/')) throw new Error(`${place} is no link into /usr on this machine`);
+  await folder(place);
+  const names = own === undefined ? [] : await readdir(own);
+  for (const name of names) await symlink(join(own ?? '', name), join(skeleton, place, name));
+  for (const name of await readdir(libraries)) {
+    if (!/\.so(\.|$)/.test(name) || names.includes(name)) continue;
+    await symlink(join(libraries, name), join(skeleton, place, name));
+  }
 }
 
 type MakeFolder = (path: string) => Promise<void>;

@@ -6,21 +6,30 @@ import type { AddressInfo, Socket } from 'node:net';
 import { brokenRequest } from './runtime-http.ts';
 import { RuntimeSession } from './runtime-session.ts';
 
+export type { OfferOptions, Outcome } from './runtime-answer.ts';
 export type { Invocation, ReportedError } from './runtime-message.ts';
-export type { Outcome, RuntimeSession } from './runtime-session.ts';
+export type { RuntimeSession } from './runtime-session.ts';
+
+/** What answers the requests of one runtime process. */
+interface Session {
+  handle(request: IncomingMessage, response: ServerResponse, at: number): void;
+}
 
 /** Go's net/http refuses a larger header block with 431; the X-Ray cause travels in a header. */
 const maxHeaderBytes = 1024 * 1024 + 4096;
 
 /** The server itself. One per execution environment; sessions come and go with the processes. */
-export class RuntimeApi {
+export class RuntimeApi<S extends Session = RuntimeSession> {
   /** `host:port`, for AWS_LAMBDA_RUNTIME_API. */
   readonly address: string;
   readonly #server: Server;
   readonly #sockets: Set<Socket>;
-  #session = new RuntimeSession();
+  readonly #makeSession: () => S;
+  #session: S;
 
-  private constructor(server: Server, sockets: Set<Socket>) {
+  private constructor(server: Server, sockets: Set<Socket>, makeSession: () => S) {
+    this.#makeSession = makeSession;
+    this.#session = makeSession();
     this.#server = server;
     this.#sockets = sockets;
     const { address, port } = server.address() as AddressInfo;
@@ -30,8 +39,13 @@ export class RuntimeApi {
     });
   }
 
-  /** Listens on a free loopback port. Call `close()` when done. */
-  static async listen(): Promise<RuntimeApi> {
+  /** Listens for one invocation at a time, on a free loopback port. Call `close()` when done. */
+  static listen(): Promise<RuntimeApi> {
+    return RuntimeApi.listenFor(() => new RuntimeSession());
+  }
+
+  /** The same, with a session from `makeSession` for each process. */
+  static async listenFor<S extends Session>(makeSession: () => S): Promise<RuntimeApi<S>> {
     const server = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: 0, noDelay: true });
     // AWS's server has no read or idle timeout: `next` may wait for hours.
     server.requestTimeout = 0;
@@ -47,16 +61,16 @@ export class RuntimeApi {
       server.once('error', reject);
       server.listen(0, '127.0.0.1', resolve);
     });
-    return new RuntimeApi(server, sockets);
+    return new RuntimeApi(server, sockets, makeSession);
   }
 
-  get session(): RuntimeSession {
+  get session(): S {
     return this.#session;
   }
 
   /** A new runtime process is about to start: drops what the old one left behind and returns a fresh session. */
-  begin(): RuntimeSession {
-    this.#session = new RuntimeSession();
+  begin(): S {
+    this.#session = this.#makeSession();
     for (const socket of this.#sockets) socket.destroy();
     return this.#session;
   }

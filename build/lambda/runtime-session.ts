@@ -3,42 +3,12 @@
 // the process that made them.
 // Wire contract: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and AWS's emulator (see runtime-state.ts).
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { deferred } from './deferred.ts';
+import { InternalExtensions } from './extensions.ts';
+import { type OfferOptions, type Outcome, receiveError, receiveResponse } from './runtime-answer.ts';
 import { collect, drainThen, plain, send } from './runtime-http.ts';
-import {
-  contentTypeOf,
-  deliver,
-  type Invocation,
-  jsonOrBytes,
-  type ReportedError,
-  reported,
-  trailerError,
-  withCause,
-} from './runtime-message.ts';
-import {
-  type Answer,
-  answers,
-  maxPayloadBytes,
-  maxStreamedBytes,
-  mayMove,
-  type RuntimeState,
-  tooLargeBody,
-} from './runtime-state.ts';
-
-/** What became of an invocation, as far as the runtime said. `at` is `performance.now()` of the moment it was known. */
-export type Outcome = { readonly at: number } & (
-  | {
-      readonly kind: 'response';
-      readonly body: Buffer;
-      readonly contentType: string;
-      readonly streamed: boolean;
-      /** A streamed response that ended in error trailers. */
-      readonly trailer?: ReportedError;
-    }
-  | ({ readonly kind: 'error' } & ReportedError)
-  | { readonly kind: 'too-large'; readonly size: number; readonly body: Buffer }
-  | { readonly kind: 'truncated' }
-  | { readonly kind: 'invalid-response-mode' }
-);
+import { deliver, type Invocation, jsonOrBytes, type ReportedError, reported } from './runtime-message.ts';
+import { type Answer, answers, maxPayloadBytes, mayMove, messageOf, type RuntimeState } from './runtime-state.ts';
 
 export interface Offer {
   /** Settles when the runtime has answered; never rejects, and never settles when the runtime does not answer. */
@@ -56,12 +26,9 @@ export interface Violation {
   readonly message: string;
 }
 
-export interface OfferOptions {
-  /** Receives the chunks of a streamed response as they arrive; with it the limit is that of streamed responses. */
-  readonly onChunk?: (chunk: Buffer) => void;
-}
-
 interface Pending extends OfferOptions {
+  /** Settles when the extensions are done with it, too. */
+  readonly extensions: Promise<unknown>;
   readonly invocation: Invocation;
   readonly settle: (outcome: Outcome) => void;
   readonly finish: (moment: { at: number }) => void;
@@ -80,6 +47,7 @@ export class RuntimeSession {
   /** Value of `Lambda-Runtime-Invocation-Id` on the last answer; Lambda rejects another value, none skips the check. */
   echoedInvocationId: string | undefined;
   state: RuntimeState = 'Started';
+  readonly extensions = new InternalExtensions();
 
   #current: Pending | undefined;
   #waiting: ServerResponse[] = [];
@@ -99,16 +67,12 @@ export class RuntimeSession {
    * Hands an invocation to the runtime: now when it waits in `next`, else at its next `next`.
    * Throws when the previous invocation is not over (a bug of the caller).
    */
-  offer(invocation: Invocation, { onChunk }: OfferOptions = {}): Offer {
+  offer(invocation: Invocation, listeners: OfferOptions = {}): Offer {
     if (this.#current !== undefined) throw new Error('An invocation is still under way in this session.');
     const outcome = deferred<Outcome>();
     const finished = deferred<{ at: number }>();
-    this.#current = {
-      invocation,
-      settle: outcome.resolve,
-      finish: finished.resolve,
-      ...(onChunk === undefined ? {} : { onChunk }),
-    };
+    const extensions = this.extensions.invoked(invocation);
+    this.#current = { ...listeners, extensions, invocation, settle: outcome.resolve, finish: finished.resolve };
     if (this.state === 'Ready' && this.#waiting.length > 0) {
       this.state = 'Running';
       for (const response of this.#waiting.splice(0)) deliver(response, invocation);
@@ -120,6 +84,10 @@ export class RuntimeSession {
   handle(request: IncomingMessage, response: ServerResponse, at: number): void {
     this.release ??= request.headers['user-agent']?.split(/\s/, 1)[0]?.slice(0, 128);
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    if (InternalExtensions.owns(path)) {
+      this.extensions.handle(request, response, path, this.state === 'Started');
+      return;
+    }
     const route = path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : undefined;
     const answer = /^\/runtime\/invocation\/([^/]+)\/(response|error)$/.exec(route ?? '');
     if (route === '/ping') {
@@ -152,11 +120,13 @@ export class RuntimeSession {
     } else if (this.state === 'Running' && current !== undefined) {
       deliver(response, current.invocation);
     } else if (this.state === 'Started') {
-      this.#becomeReady({ at });
+      void this.extensions
+        .settled()
+        .then(() => this.#becomeReady({ at: this.extensions.size > 0 ? performance.now() : at }));
       this.#wait(response, current?.invocation);
     } else if (this.state === 'RuntimeResponseSentState') {
       this.#current = undefined;
-      current?.finish({ at });
+      void current?.extensions.then(() => current.finish({ at: this.extensions.size > 0 ? performance.now() : at }));
       this.#wait(response, undefined);
     } else {
       this.#wait(response, undefined);
@@ -217,40 +187,22 @@ export class RuntimeSession {
   }
 
   #errorPosted(request: IncomingMessage, response: ServerResponse, current: Pending): void {
-    collect(request, response, Number.POSITIVE_INFINITY, undefined, (body) => {
-      const at = performance.now();
-      const cause = request.headers['content-type'] === 'application/vnd.aws.lambda.error.cause+json';
-      const error = cause ? withCause(request, body) : reported(request, body, contentTypeOf(request, ''));
+    receiveError(request, response, (outcome) => {
       this.state = 'RuntimeResponseSentState';
-      send(response, answers.accepted);
-      current.settle({ kind: 'error', at, ...error });
+      current.settle(outcome);
     });
   }
 
   #responsePosted(request: IncomingMessage, response: ServerResponse, current: Pending, streamed: boolean): void {
-    const onChunk = streamed ? current.onChunk : undefined;
-    const limit = onChunk === undefined ? maxPayloadBytes : maxStreamedBytes;
-    collect(request, response, limit, onChunk, (body, size, whole) => {
-      const at = performance.now();
+    receiveResponse(request, response, current, streamed, (outcome) => {
       this.state = 'RuntimeResponseSentState';
-      if (!whole) {
-        this.#refuse(request, response, answers.truncated);
-        current.settle({ kind: 'truncated', at });
-      } else if (size > limit) {
-        send(response, answers.tooLarge);
-        current.settle({ kind: 'too-large', at, size, body: Buffer.from(tooLargeBody(size)) });
-      } else {
-        send(response, answers.accepted);
-        const trailer = trailerError(request);
-        const contentType = contentTypeOf(request, streamed ? 'application/octet-stream' : '');
-        const extra = trailer === undefined ? {} : { trailer };
-        current.settle({ kind: 'response', at, body, contentType, streamed, ...extra });
-      }
+      if (outcome.kind === 'truncated') this.#note(request, answers.truncated.status, messageOf(answers.truncated));
+      current.settle(outcome);
     });
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
-    this.#note(request, answer.status, (JSON.parse(answer.body) as { errorMessage: string }).errorMessage);
+    this.#note(request, answer.status, messageOf(answer));
     send(response, answer);
   }
 
@@ -263,20 +215,6 @@ export class RuntimeSession {
       message,
     });
   }
-}
-
-interface Deferred<T> {
-  promise: Promise<T>;
-  resolve: (value: T) => void;
-}
-
-/** Promise.withResolvers needs Node 22; the floor is Node 20. */
-function deferred<T>(): Deferred<T> {
-  let resolve: (value: T) => void = () => {};
-  const promise = new Promise<T>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }
 
 function decode(segment: string): string {

@@ -51,6 +51,8 @@ export const answers = {
   invalidRequestId: failed(400, 'InvalidRequestID', 'Invalid request ID'),
   invalidResponseMode: failed(400, 'InvalidFunctionResponseMode', 'Invalid function response mode'),
   truncated: failed(400, 'TruncatedHTTPRequest', 'HTTP request detected as truncated'),
+  /** Of several invocations at a time only: one that has timed out keeps its place until it answers. */
+  timedOut: failed(410, 'InvokeTimeout', 'Invoke timeout'),
   tooLarge: failed(413, 'RequestEntityTooLarge', `Exceeded maximum allowed payload size (${maxPayloadBytes} bytes).`),
   invalidTransition: (from: RuntimeState, to: RuntimeState): Answer =>
     failed(
@@ -59,6 +61,11 @@ export const answers = {
       `State transition from ${from} to ${to} failed for runtime. Error: State transition is not allowed`,
     ),
 } as const;
+
+/** The sentence of an answer that refuses something. */
+export function messageOf({ body }: Answer): string {
+  return (JSON.parse(body) as { errorMessage: string }).errorMessage;
+}
 
 /** The body the caller gets in place of a response of `size` bytes that was over the limit. */
 export function tooLargeBody(size: number): string {

@@ -91,6 +91,13 @@ export class Started implements SandboxProcess {
     });
   }
 
+  /** Gives the wrapper its last program (sandbox-script.ts, descriptor 5). */
+  tell(program: string): void {
+    const pipe = (this.#child.stdio as readonly unknown[])[5] as Socket;
+    pipe.on('error', () => {});
+    pipe.end(program);
+  }
+
   maxMemoryMb(): number {
     if (this.#gone) return this.#peakMb;
     return Math.max(this.#peakMb, Math.ceil((this.#meter?.peakBytes() ?? 0) / (1024 * 1024)));

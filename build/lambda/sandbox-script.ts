@@ -14,7 +14,8 @@ const runFive = 'eval "$(cat <&5)"';
 
 /**
  * Assembles the private root in a new mount namespace and starts the last program in it and in a new process namespace.
- * Arguments: fstab, root, cgroup.procs or nothing, then the command that gives up privileges.
+ * Arguments: fstab, root, cgroup.procs or nothing, a line for binfmt_misc or nothing, then the command that gives up
+ * privileges. binfmt_misc stays mounted: its handlers live as long as it is (and only for this user namespace).
  *
  * Children of this shell are in the new process namespace, the shell itself is not; its first child therefore is the
  * namespace's process 1, and must be the one that lives longest: when it ends, the kernel kills all others.
@@ -23,13 +24,17 @@ const runFive = 'eval "$(cat <&5)"';
  * command's own redirections to itself before it says so.
  */
 const assemble = `
-fstab=$1 root=$2 group=$3
-shift 3
+fstab=$1 root=$2 group=$3 handler=$4
+shift 4
 exec 6>&2 2>&4
 [ -z "$group" ] || echo $$ >"$group"
 (trap '' CHLD; exec cat <&3 >/dev/null 4>&- 5<&- 6>&-) &
 echo "holder $!" >&4
 mount --all --fstab "$fstab" || exit 70
+if [ -n "$handler" ]; then
+  mount -t binfmt_misc binfmt_misc "$root/proc/sys/fs/binfmt_misc" || exit 72
+  printf %s "$handler" >"$root/proc/sys/fs/binfmt_misc/register" || exit 73
+fi
 cd "$root" && pivot_root . mnt && cd / && umount -l /mnt && cd /var/task || exit 71
 (exec "$@" /bin/sh -c '${runFive}' 2>&6 6>&-)
 exit $?
@@ -44,12 +49,16 @@ export interface Wrapper {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Mount and process namespace through util-linux. `asRoot` drops to Lambda's user, else a user namespace maps to it. */
+/**
+ * Mount and process namespace through util-linux. `asRoot` drops to Lambda's user, else a user namespace maps to it.
+ * `handler` needs the latter.
+ */
 export function namespaceWrapper(
   fstab: string,
   skeleton: string,
   joinFile: string | undefined,
   asRoot: boolean,
+  handler = '',
 ): Wrapper {
   const { uid, gid } = lambdaUser;
   const drop = asRoot
@@ -58,7 +67,19 @@ export function namespaceWrapper(
   const spaces = [...(asRoot ? [] : ['--user', '--map-root-user']), '--mount', '--pid', '--propagation', 'private'];
   return {
     file: 'unshare',
-    args: [...spaces, '/bin/sh', '-c', assemble, 'sh', fstab, skeleton, joinFile ?? '', ...drop, '--no-new-privs'],
+    args: [
+      ...spaces,
+      '/bin/sh',
+      '-c',
+      assemble,
+      'sh',
+      fstab,
+      skeleton,
+      joinFile ?? '',
+      handler,
+      ...drop,
+      '--no-new-privs',
+    ],
     env: { PATH: hostTools },
   };
 }

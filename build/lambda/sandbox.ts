@@ -10,6 +10,8 @@ import type { Readable } from 'node:stream';
 import { execa } from 'execa';
 import type { Context } from '../lib/context.ts';
 import { explainSystemError, MakeRuntimeError, throwIfCancelled } from '../lib/errors.ts';
+import type { Arch } from '../recipe/model.ts';
+import { type Emulation, findEmulation, machineArch } from './emulation.ts';
 import type { Folders } from './entrypoint.ts';
 import { lambdaPlaces, type Places } from './function-env.ts';
 import { emptyFolder, oneLayer } from './layers.ts';
@@ -38,8 +40,15 @@ export interface SandboxOptions {
   readonly visible?: readonly string[];
   /** Kinds to try, best first. */
   readonly kinds?: readonly SandboxKind[];
+  /** A kind that has worked in this process before, so that it need not be tried out again. */
+  readonly proven?: SandboxKind | undefined;
   /** Drop from root to Lambda's user (default: when we are root) or use a user namespace. */
   readonly asRoot?: boolean;
+  /**
+   * What programs will be for, told from the merged layers and the code; this machine's architecture when absent or
+   * undefined. Another one is emulated, which only the kind `namespace` can.
+   */
+  readonly archOf?: (folders: Folders) => Promise<Arch | undefined>;
   /** The bubblewrap program. */
   readonly bubblewrap?: string;
 }
@@ -48,6 +57,15 @@ export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Limit for all processes together, in MB (MiB, as Lambda counts). */
   readonly memoryMb: number;
+}
+
+/** A process that has everything but its program. */
+export interface Primed {
+  readonly process: SandboxProcess;
+  /** True when it has died of itself. */
+  ended(): boolean;
+  /** Executes the program. Once only. */
+  release(argv: readonly string[], env: Readonly<Record<string, string>>): void;
 }
 
 export interface RunOptions {
@@ -76,10 +94,14 @@ export class Sandbox {
   readonly places: Places;
   /** The same folders on the host. */
   readonly folders: Folders;
+  /** How programs of another architecture are run; undefined for this machine's own. */
+  readonly emulation: Emulation | undefined;
   readonly #scratch: string;
   readonly #wrap: (joinFile: string | undefined) => Wrapper;
   readonly #context: Context;
   readonly #live = new Set<Started>();
+  /** Made ahead, while the sandbox is prepared: it takes another program. */
+  #nextPipe: Promise<string> | undefined;
   readonly #cancel = (): void => {
     for (const started of this.#live) started.killNow();
   };
@@ -90,8 +112,10 @@ export class Sandbox {
     scratch: string,
     wrap: (joinFile: string | undefined) => Wrapper,
     context: Context,
+    emulation: Emulation | undefined,
   ) {
     this.kind = kind;
+    this.emulation = emulation;
     this.folders = folders;
     this.places = kind === 'mapped' ? { taskRoot: folders.codeDir, layerRoot: folders.layerDir } : lambdaPlaces;
     this.#scratch = scratch;
@@ -103,7 +127,7 @@ export class Sandbox {
   /**
    * Prepares a sandbox of the best kind that works here. Reports a warning when only `mapped` does.
    * Throws SANDBOX_UNAVAILABLE when none of the wanted kinds works, ARTIFACT_NOT_FOUND or CODE_NOT_FOUND when a folder
-   * is missing. Call `close()` when done.
+   * is missing, ARTIFACT_WRONG_ARCH when nothing here runs programs of the architecture. Call `close()` when done.
    */
   static async open(options: SandboxOptions, context: Context): Promise<Sandbox> {
     throwIfCancelled(context.signal);
@@ -121,31 +145,38 @@ export class Sandbox {
   }
 
   static async #best(options: SandboxOptions, scratch: string, context: Context): Promise<Sandbox> {
-    const asRoot = options.asRoot ?? process.getuid?.() === 0;
-    const tmpDir = join(scratch, 'tmp');
-    await makeTmp(tmpDir, process.getuid?.() === 0 && asRoot);
     const layerDir = await oneLayer(options.layerDirs, scratch);
     const codeDir = options.codeDir === undefined ? await emptyFolder(scratch) : resolve(options.codeDir);
+    const arch = await options.archOf?.({ codeDir, layerDir });
+    const emulation = arch === undefined || arch === machineArch() ? undefined : await findEmulation(arch, context);
+    // Handlers of binfmt_misc belong to a user namespace.
+    const asRoot = emulation?.handler === undefined && (options.asRoot ?? process.getuid?.() === 0);
+    const tmpDir = join(scratch, 'tmp');
+    await makeTmp(tmpDir, process.getuid?.() === 0 && asRoot);
     const reasons: string[] = [];
-    for (const kind of options.kinds ?? allKinds) {
+    const pipe = options.proven === undefined ? undefined : makePipe(scratch);
+    pipe?.catch(() => {});
+    for (const kind of (options.kinds ?? allKinds).filter((one) => !emulation || one === 'namespace')) {
       throwIfCancelled(context.signal);
       if (kind === 'mapped') {
         if (reasons.length > 0) warnMapped(context, reasons);
-        return new Sandbox(kind, { codeDir, layerDir }, scratch, mappedWrapper, context);
+        return new Sandbox(kind, { codeDir, layerDir }, scratch, mappedWrapper, context, undefined);
       }
       try {
         const ownsFiles = kind === 'bubblewrap' || !asRoot;
         const own = await mkdtemp(join(scratch, `${kind}-`));
         const visible = options.visible ?? [];
-        const root = await assembleRoot({ scratch: own, layerDir, codeDir, tmpDir, visible, ownsFiles });
+        const foreign = emulation?.libraries;
+        const root = await assembleRoot({ scratch: own, layerDir, codeDir, tmpDir, visible, ownsFiles, foreign });
         const fstab = join(own, 'fstab');
         await writeFile(fstab, renderFstab(root, await readFile('/proc/self/mountinfo', 'latin1')));
         const wrap = (joinFile: string | undefined): Wrapper =>
           kind === 'namespace'
-            ? namespaceWrapper(fstab, root.skeleton, joinFile, asRoot)
+            ? namespaceWrapper(fstab, root.skeleton, joinFile, asRoot, emulation?.handler)
             : bubblewrapWrapper(options.bubblewrap ?? 'bwrap', root);
-        const sandbox = new Sandbox(kind, { codeDir, layerDir }, scratch, wrap, context);
-        const complaint = await sandbox.#probe();
+        const sandbox = new Sandbox(kind, { codeDir, layerDir }, scratch, wrap, context, emulation);
+        sandbox.#nextPipe = pipe;
+        const complaint = options.proven === kind ? undefined : await sandbox.#probe();
         if (complaint === undefined) return sandbox;
         sandbox.#detach();
         reasons.push(`${kind}: ${complaint}`);
@@ -154,6 +185,7 @@ export class Sandbox {
         reasons.push(`${kind}: ${(error as Error).message}`);
       }
     }
+    if (emulation) throw cannotEmulate(emulation, reasons);
     throw new MakeRuntimeError('SANDBOX_UNAVAILABLE', 'No sandbox of the wanted kind works on this machine.', {
       remedy: 'Run as root, allow user namespaces, or install bubblewrap; or accept the kind "mapped".',
       detail: reasons.join('\n'),
@@ -161,14 +193,24 @@ export class Sandbox {
   }
 
   /** Starts a program as the function's runtime. Only one at a time: they would share the output. */
-  async start(argv: readonly string[], { env, memoryMb }: StartOptions): Promise<SandboxProcess> {
+  async start(argv: readonly string[], options: StartOptions): Promise<SandboxProcess> {
+    const primed = await this.prime(options.memoryMb);
+    primed.release(argv, options.env);
+    return primed.process;
+  }
+
+  /**
+   * Does everything that comes before a program's start, so that starting it takes no time later: the folders are
+   * mounted, the process waits for what it is to execute. What is put into the folders meanwhile is seen.
+   */
+  async prime(memoryMb: number): Promise<Primed> {
     throwIfCancelled(this.#context.signal);
     const { read, write } = await this.#outputPipe();
     const started: Started = new Started(
       this.kind,
       createMeter(memoryMb * 1024 * 1024, () => started.killNow()),
       (joinFile) => {
-        const child = this.#spawn(joinFile, ['ignore', write, write], argv, env, true);
+        const child = this.#spawn(joinFile, ['ignore', write, write]);
         closeSync(write);
         return child;
       },
@@ -178,7 +220,15 @@ export class Sandbox {
     void started.exited.then(() => this.#live.delete(started));
     // The signal may have fired while the pipe was made, before there was anything to kill.
     if (this.#context.signal.aborted) started.killNow();
-    return started;
+    let ended = false;
+    void started.exited.then(() => {
+      ended = true;
+    });
+    return {
+      process: started,
+      ended: () => ended,
+      release: (argv, env) => started.tell(lastProgram(argv, env, { mergeOutput: true })),
+    };
   }
 
   /** Runs a program to its end, with Lambda's environment unless another is given. */
@@ -194,8 +244,9 @@ export class Sandbox {
       ...options.env,
     };
     const input = options.input === undefined ? 'ignore' : 'pipe';
-    const child = this.#spawn(undefined, [input, 'pipe', 'pipe'], inFolder, env, false);
+    const child = this.#spawn(undefined, [input, 'pipe', 'pipe']);
     const started = new Started(this.kind, undefined, () => child);
+    started.tell(lastProgram(inFolder, env, { mergeOutput: false }));
     this.#live.add(started);
     child.stdin?.on('error', () => {});
     child.stdin?.end(options.input);
@@ -248,34 +299,31 @@ export class Sandbox {
    * fails on a socket.
    */
   async #outputPipe(): Promise<{ read: Socket; write: number }> {
-    const path = join(await mkdtemp(join(this.#scratch, 'output-')), 'pipe');
-    await execa('mkfifo', [path]);
-    await chmod(path, 0o666);
+    const path = await (this.#nextPipe ?? makePipe(this.#scratch));
+    this.#nextPipe = undefined;
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const write = openSync(path, constants.O_WRONLY);
     return { read: new Socket({ fd, readable: true, writable: false }), write };
   }
 
-  #spawn(
-    joinFile: string | undefined,
-    stdio: readonly ('ignore' | 'pipe' | number)[],
-    argv: readonly string[],
-    env: Readonly<Record<string, string>>,
-    mergeOutput: boolean,
-  ): ChildProcess {
+  /** The wrapper, which waits for its last program (Started.tell). */
+  #spawn(joinFile: string | undefined, stdio: readonly ('ignore' | 'pipe' | number)[]): ChildProcess {
     const { file, args, env: wrapperEnv } = this.#wrap(joinFile);
-    const child = spawn(file, args, {
+    return spawn(file, args, {
       stdio: [...stdio, 'pipe', 'pipe', 'pipe'],
       env: { ...wrapperEnv },
       cwd: this.kind === 'mapped' ? this.places.taskRoot : '/',
       // A group of its own: Ctrl-C in the terminal is ours to pass on, and everything can be killed at once.
       detached: true,
     });
-    const program = (child.stdio as readonly unknown[])[5] as Socket;
-    program.on('error', () => {});
-    program.end(lastProgram(argv, env, { mergeOutput }));
-    return child;
   }
+}
+
+async function makePipe(scratch: string): Promise<string> {
+  const path = join(await mkdtemp(join(scratch, 'output-')), 'pipe');
+  await execa('mkfifo', [path]);
+  await chmod(path, 0o666);
+  return path;
 }
 
 /** The best kind that works on this machine, and why the better ones do not (empty for the first). */
@@ -290,6 +338,16 @@ export async function probeSandbox(context: Context): Promise<{ kind: SandboxKin
   const sandbox = await Sandbox.open({ layerDirs: [] }, listen);
   await sandbox.close();
   return { kind: sandbox.kind, why };
+}
+
+/**
+ * How programs of an architecture that is not this machine's are run here: "qemu-aarch64 7.2.22".
+ * @throws ARTIFACT_WRONG_ARCH, SANDBOX_UNAVAILABLE
+ */
+export async function probeEmulation(arch: Arch, context: Context): Promise<string> {
+  const sandbox = await Sandbox.open({ layerDirs: [], archOf: () => Promise.resolve(arch) }, context);
+  await sandbox.close();
+  return sandbox.emulation?.name ?? 'this machine';
 }
 
 /** Removes what runs that were killed have left: folders of processes that are gone. */
@@ -316,6 +374,18 @@ function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => found.isDirectory(),
     () => false,
+  );
+}
+
+function cannotEmulate({ arch, name }: Emulation, reasons: readonly string[]): MakeRuntimeError {
+  return new MakeRuntimeError(
+    'SANDBOX_UNAVAILABLE',
+    `${name} is here, but no sandbox in which the kernel starts ${arch} programs with it.`,
+    {
+      remedy:
+        'Use Linux 6.7 or newer with user namespaces and binfmt_misc (`modprobe binfmt_misc`), or register qemu for the whole machine: apt-get install qemu-user-static.',
+      ...(reasons.length > 0 ? { detail: reasons.join('\n') } : {}),
+    },
   );
 }
 

@@ -59,7 +59,7 @@ export async function packageLayer(input: PackageInput, ctx: Pick<Context, 'repo
   try {
     await mkdir(outDir, { recursive: true });
     await replaceFile(join(outDir, 'ledger.json'), (partial) => writeFile(partial, stableJson(ledger)));
-    const written = await writeLayer(layer, path, ctx.signal);
+    const written = await writeZip(layer, path, ctx.signal);
     const { files, bytes } = treeSize(layer);
     const needsS3 = written.size > maxDirectUploadBytes;
     if (needsS3) {
@@ -75,14 +75,21 @@ export async function packageLayer(input: PackageInput, ctx: Pick<Context, 'repo
   }
 }
 
-/** Packs a layer tree into a zip at `path`, whole or not at all, and returns hash and size of what was written. */
-async function writeLayer(layer: Tree, path: string, signal?: AbortSignal): Promise<{ sha256: string; size: number }> {
+/**
+ * Packs a tree into a zip at `path`, whole or not at all.
+ * @returns sha256 and size (bytes) of what was written
+ */
+export async function writeZip(
+  tree: Tree,
+  path: string,
+  signal?: AbortSignal,
+): Promise<{ sha256: string; size: number }> {
   const hash = createHash('sha256');
   let size = 0;
   await replaceFile(path, async (partial) => {
     const file = await open(partial, 'wx', 0o644);
     try {
-      for await (const chunk of zipChunks(layer, signal)) {
+      for await (const chunk of zipChunks(tree, signal)) {
         hash.update(chunk);
         size += chunk.byteLength;
         await file.writeFile(chunk);

@@ -188,6 +188,22 @@ export function configureArguments(
   ];
 }
 
+/**
+ * For arm64: Lambda's oldest such processor is Graviton2, whose cores are Neoverse N1 (Developer Guide,
+ * foundation-arch; https://github.com/aws/aws-graviton-getting-started, c-c++.md).
+ */
+export const gravitonFlags: readonly Reasoned[] = [
+  {
+    value: '-march=armv8.2-a',
+    reason:
+      'What every Graviton that Lambda has can do: atomic operations as single instructions (LSE), which reference counts of free-threaded builds live on, and CRC32. Not +crypto: OpenSSL asks the processor itself.',
+  },
+  {
+    value: '-mtune=neoverse-n1',
+    reason: "Graviton2's core, the oldest one; later ones are told apart by nothing here.",
+  },
+];
+
 const cflagRules: readonly Rule[] = [
   {
     value: '-O2',
@@ -205,6 +221,7 @@ const cflagRules: readonly Rule[] = [
     reason:
       'The bootstrap, interpreter and extension modules are optimised as one program. Fat: the programs that the build itself runs are linked the short way.',
   },
+  ...gravitonFlags.map((flag) => ({ ...flag, arch: 'arm64' as const })),
   {
     value: '-fno-asynchronous-unwind-tables -fno-unwind-tables',
     reason:

@@ -14,7 +14,7 @@ export function describe(plan: Plan): string {
     ...facts([
       ['CPython', `${plan.python.version}, ${plan.flavor}, profile ${plan.profile}`],
       ['Target', `Lambda provided.al2023, ${plan.arch}, glibc ${plan.glibcFloor}`],
-      ['Builder', `${plan.builder.system}, engine ${plan.builder.engine}`],
+      ['Builder', `${plan.builder.system}, engine ${plan.builder.engine}${crossing(plan)}`],
       ...image(plan),
       ['Compiler', plan.builder.compiler ?? 'none found: `make-runtime doctor` says what to install'],
       ['Bootstrap', `sha256 ${plan.bootstrap.slice(0, 16)}`],
@@ -103,6 +103,10 @@ function describeProfiling({ profiling }: Plan): readonly string[] {
     ...(data === undefined ? reasoned(generate) : []),
     ...reasoned(use),
   ];
+}
+
+function crossing({ arch, builder: { cross } }: Plan): string {
+  return cross ? `, ${cross.from} that cross-compiles for ${arch}` : '';
 }
 
 function image({ builder }: Plan): readonly (readonly [string, string])[] {

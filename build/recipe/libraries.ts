@@ -4,7 +4,7 @@
 import { MakeRuntimeError } from '../lib/errors.ts';
 import { type Applies, applies, type Minor } from './cpython.ts';
 import { libraryBuilds } from './library-builds.ts';
-import type { Arch, Library, LibraryOrigin, Lock, Requirement } from './model.ts';
+import type { Arch, Cross, Library, LibraryOrigin, Lock, Requirement } from './model.ts';
 
 type Known = Omit<Library, 'origin' | 'source' | 'build'> &
   Applies & {
@@ -168,8 +168,9 @@ export function sourceLibraries(
   withoutModules: readonly string[],
   arch: Arch,
   lock: Lock,
+  cross?: Cross,
 ): readonly Library[] {
-  const builds = libraryBuilds(arch);
+  const builds = libraryBuilds(arch, cross);
   return needed(minor, withoutModules, 'source').map((library) => {
     const source = lock.sources.findLast(({ name }) => name === library.name);
     const build = builds[library.name];

@@ -2,10 +2,11 @@
 // Knows compilers and the libraries' own build systems; knows nothing of recipes, downloads or machines.
 //
 // Sources: INSTALL.md and NOTES-*.md of OpenSSL 3.5; https://www.sqlite.org/compile.html; README and INSTALL of the others.
-import { prefix } from './cpython.ts';
-import type { Arch, LibraryBuild, Reasoned } from './model.ts';
+import { gravitonFlags, prefix } from './cpython.ts';
+import { crossTarget } from './cross.ts';
+import type { Arch, Cross, LibraryBuild, Reasoned } from './model.ts';
 
-const flags: readonly Reasoned[] = [
+const commonFlags: readonly Reasoned[] = [
   {
     value: '-fno-asynchronous-unwind-tables -fno-unwind-tables',
     reason: 'C needs no unwind tables, and what is not there need not be loaded.',
@@ -29,8 +30,15 @@ const words = (text: string, reason: string): readonly Reasoned[] =>
 // -no-pie: programs that configure tries out are linked from objects without -fpie.
 const autotools = ['LDFLAGS=-no-pie ./configure --quiet $OPTIONS'];
 
-/** The build of each library for one architecture, by the library's name. */
-export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>> {
+/**
+ * The build of each library for one architecture, by the library's name.
+ * @param cross how it is compiled for, where the builder is of another architecture; CC, AR and RANLIB are set then
+ */
+export function libraryBuilds(arch: Arch, cross?: Cross): Readonly<Record<string, LibraryBuild>> {
+  const flags = arch === 'arm64' ? [...commonFlags, ...gravitonFlags] : commonFlags;
+  const ar = cross ? `${cross.host}-ar` : 'ar';
+  // Not asked of the configure scripts that autoconf did not make: OpenSSL, SQLite's and zlib's.
+  const target = cross ? crossTarget(cross) : [];
   return {
     openssl: {
       cflags: [small, ...flags],
@@ -99,9 +107,11 @@ export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>
       ],
       commands: [
         "# Upstream's archive holds the amalgamation; Debian's holds the sources that it is made of.",
-        '[ -e sqlite3.c ] || { ./configure --disable-tcl --disable-readline && make sqlite3.c; }',
+        cross
+          ? '[ -e sqlite3.c ] || (unset CC AR RANLIB CFLAGS; ./configure --disable-tcl --disable-readline && make sqlite3.c)'
+          : '[ -e sqlite3.c ] || { ./configure --disable-tcl --disable-readline && make sqlite3.c; }',
         '$CC $CFLAGS $OPTIONS -c sqlite3.c -o sqlite3.o',
-        'ar rcsD "$OUT/lib/libsqlite3.a" sqlite3.o',
+        `${ar} rcsD "$OUT/lib/libsqlite3.a" sqlite3.o`,
         'cp sqlite3.h sqlite3ext.h "$OUT/include/"',
       ],
       notice: 'LICENSE.md',
@@ -109,6 +119,7 @@ export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>
     libffi: {
       cflags: [fast, ...flags],
       options: [
+        ...target,
         ...words('--disable-shared --enable-static --disable-docs --with-pic=no', 'One static library.'),
         ...words(
           '--disable-multi-os-directory --prefix=/usr --libdir=/usr/lib',
@@ -133,7 +144,7 @@ export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>
         'for name in blocksort huffman crctable randtable compress decompress bzlib; do',
         '  $CC $CFLAGS $OPTIONS -c "$name.c" -o "$name.o"',
         'done',
-        'ar rcsD "$OUT/lib/libbz2.a" *.o',
+        `${ar} rcsD "$OUT/lib/libbz2.a" *.o`,
         'cp bzlib.h "$OUT/include/"',
       ],
       notice: 'LICENSE',
@@ -141,6 +152,7 @@ export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>
     xz: {
       cflags: [fast, ...flags],
       options: [
+        ...target,
         ...words(
           '--disable-shared --disable-xz --disable-xzdec --disable-lzmadec --disable-lzmainfo --disable-lzma-links --disable-scripts --disable-doc --disable-nls',
           'The static library only.',
@@ -173,7 +185,7 @@ export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>
     },
     mpdecimal: {
       cflags: [fast, ...flags],
-      options: words('--disable-shared --disable-cxx --disable-doc', 'The static C library only.'),
+      options: [...target, ...words('--disable-shared --disable-cxx --disable-doc', 'The static C library only.')],
       commands: [
         ...autotools,
         'make -j"$JOBS" -C libmpdec',
@@ -185,6 +197,7 @@ export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>
     'util-linux': {
       cflags: [fast, ...flags],
       options: [
+        ...target,
         ...words(
           '--disable-all-programs --enable-libuuid --disable-shared --enable-static',
           'libuuid and nothing else.',
@@ -205,7 +218,7 @@ export function libraryBuilds(arch: Arch): Readonly<Record<string, LibraryBuild>
       cflags: [fast, ...flags],
       options: words('--static', 'The static library only.'),
       commands: [
-        'LDFLAGS=-no-pie ./configure $OPTIONS',
+        `${cross ? `CHOST=${cross.host} ` : ''}LDFLAGS=-no-pie ./configure $OPTIONS`,
         'make -j"$JOBS" libz.a',
         'cp libz.a "$OUT/lib/"',
         'cp zlib.h zconf.h "$OUT/include/"',

@@ -154,7 +154,7 @@ export interface SymbolBinding {
 
 /** A tool the builder must have beside a C compiler and make, with the least (or, when `exact`, the only) version. */
 export interface Requirement {
-  readonly tool: 'llvm' | 'python' | 'perl' | 'autoreconf';
+  readonly tool: 'llvm' | 'python' | 'perl' | 'autoreconf' | 'qemu-aarch64' | 'qemu-x86_64';
   readonly version: string;
   readonly exact: boolean;
   readonly reason: string;
@@ -191,12 +191,24 @@ export type Builder = HostBuilder | ContainerBuilder;
 export interface BuilderFacts {
   /** The system the commands run on, for example "Debian GNU/Linux 12 (bookworm)". */
   readonly system: string;
-  /** First line of `cc --version`, or null when there is none: the plan can still be read. */
+  /** First line of the (cross) compiler's `--version`, or null when there is none: the plan can still be read. */
   readonly compiler: string | null;
   /** Installed versions of the packages that provide the static archives, by package name. */
   readonly packages: Readonly<Record<string, string>>;
   /** Libraries that the system's own archives need and CPython does not; absent when there are none. */
   readonly archivesNeed?: readonly string[];
+  /** Present when the builder's own programs are for another architecture than the plan's. */
+  readonly cross?: Cross;
+}
+
+/** Compiling on one architecture for another. */
+export interface Cross {
+  /** Architecture of the builder's own programs. */
+  readonly from: Arch;
+  /** GNU's name of the builder's system, configure's `--build`: "x86_64-linux-gnu". */
+  readonly build: string;
+  /** GNU's name of the target's system, configure's `--host`, which the compiler's tools begin with. */
+  readonly host: string;
 }
 
 export interface HostBuilder extends BuilderFacts {

@@ -14,6 +14,7 @@ import {
   requirements,
   staticModules,
 } from './cpython.ts';
+import { crossArguments, crossRequirements } from './cross.ts';
 import { glibcFloor, symbolBindings } from './glibc.ts';
 import { librariesFor, libraryRequirements, sourceLibraries } from './libraries.ts';
 import type { Choices, Recipe, Rule } from './load.ts';
@@ -21,6 +22,7 @@ import {
   type Arch,
   architectures,
   type Builder,
+  type Cross,
   type Flavor,
   flavors,
   type Library,
@@ -58,10 +60,17 @@ export interface Choice {
   readonly training?: string;
   /** sha256 of a stored profile that takes the training's place. */
   readonly profileData?: string;
+  /** Where the builder is of another architecture. */
+  readonly cross?: Cross;
 }
 
-/** Where the C libraries come from unless the command line says otherwise. */
-const defaultLibraries: Readonly<Record<Profile, LibraryOrigin>> = { fast: 'system', release: 'source' };
+/**
+ * Where the C libraries come from unless the command line says otherwise. A cross build compiles them: that takes a
+ * compiler and nothing else, where the archives of a distribution take a second architecture in its package manager.
+ */
+function defaultLibraries({ profile, cross }: Choice): LibraryOrigin {
+  return profile === 'release' || cross ? 'source' : 'system';
+}
 
 /** The compressor's bytes are part of an artifact's bytes; a test keeps this equal to the installed version. */
 export const deflate = 'fflate@0.8.3/9';
@@ -77,6 +86,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
   const { flavor, arch, profile } = choice;
   const intent = recipe.flavors[flavor];
   if (!intent) throw flavorUnavailable(recipe, flavor);
+  refuseForeignArchives(choice);
 
   const minor = recipe.python;
   const source = pick(recipe, choice, lock);
@@ -91,6 +101,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
   const keep = [...recipe.keep, ...intent.keep, ...(choice.withHeaders ? ['headers'] : [])];
   const configure = [
     ...configureArguments(minor, flavor, arch, left, origin),
+    ...(choice.cross ? crossArguments(minor, arch, choice.cross) : []),
     ...chosen((choices) => choices.configure).map(reasoned),
   ];
   refuseJitWithoutGil(configure);
@@ -103,7 +114,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
       ...(flavor === 'jit' ? ['jit'] : []),
       arch,
       profile,
-      ...(origin === defaultLibraries[profile] ? [] : [`${origin}-libraries`]),
+      ...(origin === defaultLibraries(choice) ? [] : [`${origin}-libraries`]),
       ...(choice.prune === undefined ? [] : [choice.prune]),
     ].join('-'),
     recipe: recipe.name,
@@ -121,7 +132,7 @@ export function plan(recipe: Recipe, choice: Choice, lock: Lock, builder: Builde
     staticModules: staticModules(minor, left, libraries),
     ...(profile === 'release' ? { profiling: profiling(choice.training ?? '', choice.profileData) } : {}),
     ...(bytecode.length === 0 ? {} : { bytecode }),
-    requires: [...requirements(minor, flavor), ...libraryRequirements(libraries)],
+    requires: needed(choice, minor, libraries),
     withoutModules,
     symbolBindings: symbolBindings(arch),
     glibcFloor,
@@ -145,7 +156,7 @@ export function needs(
   recipe: Recipe,
   choice: Choice,
   lock: Lock,
-): { readonly libraries: readonly Library[]; readonly requires: readonly Requirement[] } {
+): { readonly libraries: readonly Library[]; readonly requires: readonly Requirement[]; readonly cross?: Cross } {
   const intent = recipe.flavors[choice.flavor];
   if (!intent) throw flavorUnavailable(recipe, choice.flavor);
   const without = [...recipe.without, ...intent.without]
@@ -154,8 +165,21 @@ export function needs(
   const libraries = chosenLibraries(recipe, choice, without, lock);
   return {
     libraries: libraries.filter(({ origin }) => origin === 'system'),
-    requires: [...requirements(recipe.python, choice.flavor), ...libraryRequirements(libraries)],
+    requires: needed(choice, recipe.python, libraries),
+    ...(choice.cross ? { cross: choice.cross } : {}),
   };
+}
+
+function needed(
+  { flavor, arch, profile, profileData, cross }: Choice,
+  minor: Recipe['python'],
+  libraries: readonly Library[],
+): readonly Requirement[] {
+  return [
+    ...requirements(minor, flavor),
+    ...libraryRequirements(libraries),
+    ...(cross ? crossRequirements(arch, profile, profileData !== undefined) : []),
+  ];
 }
 
 function chosenLibraries(
@@ -166,12 +190,12 @@ function chosenLibraries(
   builder?: Builder,
 ): readonly Library[] {
   return originOf(choice) === 'source'
-    ? sourceLibraries(recipe.python, without, choice.arch, lock)
+    ? sourceLibraries(recipe.python, without, choice.arch, lock, choice.cross)
     : librariesFor(recipe.python, without, builder?.archivesNeed);
 }
 
 function originOf(choice: Choice): LibraryOrigin {
-  return choice.libraries ?? defaultLibraries[choice.profile];
+  return choice.libraries ?? defaultLibraries(choice);
 }
 
 /**
@@ -196,6 +220,14 @@ export function chooseFlavor(named: Flavor | undefined, asked: string | undefine
     `The recipe's name says ${named}, but the option says --flavor ${flavor}.`,
     { remedy: 'Say one of them.' },
   );
+}
+
+// The builder's archives are for its own processor.
+function refuseForeignArchives({ arch, libraries, cross }: Choice): void {
+  if (!cross || libraries !== 'system') return;
+  throw new MakeRuntimeError('USAGE', `The builder's own libraries are for ${cross.from}, the plan is for ${arch}.`, {
+    remedy: 'Leave out `--libraries system`: a cross build compiles them from pinned source.',
+  });
 }
 
 // A recipe's own flags can ask for both too; the last word on one option is what configure obeys.

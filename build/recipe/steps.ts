@@ -9,6 +9,10 @@ export interface Step {
 const steps: readonly Step[] = [
   { name: 'sources', does: 'Fetch CPython from the first mirror that has the right bytes, check size and sha256.' },
   { name: 'libraries', does: 'Compile every C library that is not in the cache yet, each on its own.' },
+  {
+    name: 'build-python',
+    does: 'Compile a small CPython of the same version for the builder, which does there what the target cannot.',
+  },
   { name: 'train', does: 'Compile with counters, run the training program, keep what was counted.' },
   { name: 'compile', does: 'Configure and compile CPython with the flags above, install it into a staging folder.' },
   { name: 'link', does: 'Link interpreter, extension modules, libraries and the Runtime API client into one file.' },
@@ -21,6 +25,7 @@ const steps: readonly Step[] = [
 export function stepsOf(plan: Plan): readonly Step[] {
   const without = [
     ...(plan.libraries.some(({ origin }) => origin === 'source') ? [] : ['libraries']),
+    ...(plan.builder.cross ? [] : ['build-python']),
     ...(plan.profiling && plan.profiling.data === undefined ? [] : ['train']),
   ];
   return steps.filter(({ name }) => !without.includes(name));

@@ -71,7 +71,14 @@ export function whereToGet(requires: readonly Requirement[]): string {
   ].join('; ');
 }
 
-const toolNames = { llvm: 'LLVM', python: 'Python', perl: 'perl', autoreconf: 'autoreconf' } as const;
+const toolNames: Readonly<Record<Requirement['tool'], string>> = {
+  llvm: 'LLVM',
+  python: 'Python',
+  perl: 'perl',
+  autoreconf: 'autoreconf',
+  'qemu-aarch64': 'qemu-aarch64',
+  'qemu-x86_64': 'qemu-x86_64',
+};
 
 /** "LLVM 18", "Python 3.11 or newer" */
 export function toolName({ tool, version, exact }: Requirement): string {

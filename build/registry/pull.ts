@@ -15,9 +15,10 @@ import {
   sizeOf,
 } from '../source/cache.ts';
 import { networkReason, pause, Stumble } from '../source/http.ts';
+import { notThere } from './failure.ts';
 import { acceptedManifests, type Descriptor, type RawManifest } from './oci.ts';
 import { printReference } from './reference.ts';
-import { notThere, type Registry, type RegistryAnswer } from './session.ts';
+import type { Registry, RegistryAnswer } from './session.ts';
 
 /** What registries take as a manifest at most (OCI distribution specification 1.1, "Pushing Manifests"). */
 const maxManifest = 4 * 1024 * 1024;

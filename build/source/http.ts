@@ -2,6 +2,7 @@
 // or other mirrors. Proxies come from the caller's environment.
 import { appendFileSync, closeSync, openSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { type Agent, type Dispatcher, EnvHttpProxyAgent, interceptors, request } from 'undici';
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
@@ -163,6 +164,14 @@ function keep(
   }).finally(() => closeSync(file));
 }
 
+export interface AskOptions {
+  readonly dispatcher: Dispatcher;
+  readonly method?: Dispatcher.HttpMethod;
+  readonly headers?: Record<string, string>;
+  /** Opens what is sent; the silence is counted from when `sent` was last called. */
+  readonly body?: (sent: () => void) => Readable | Buffer;
+}
+
 /**
  * One request, answered within `silence` milliseconds or not at all. undici's own timeouts and signals do not reach a
  * request that waits for its connection (a proxy that hangs up, a host that drops packets), hence the race.
@@ -171,14 +180,21 @@ export async function ask(
   url: string,
   silence: number,
   ctx: Context,
-  options: { dispatcher: Dispatcher; method?: Dispatcher.HttpMethod; headers?: Record<string, string> },
+  { body, ...options }: AskOptions,
 ): Promise<Dispatcher.ResponseData<unknown>> {
   const stop = new AbortController();
   const signal = AbortSignal.any([ctx.signal, stop.signal]);
   const timer = setTimeout(() => stop.abort(), silence);
   let stopped = () => {};
   try {
-    const response = request(url, { ...options, bodyTimeout: silence, signal });
+    const sent = body?.(() => void timer.refresh());
+    const response = request(url, {
+      ...options,
+      bodyTimeout: silence,
+      signal,
+      // undici's limit runs while a body is on its way; ours starts again with each piece of it.
+      ...(sent === undefined ? {} : { body: sent, headersTimeout: 0 }),
+    });
     const gone = new Promise<never>((_, reject) => {
       stopped = () => reject(stop.signal.aborted ? new Stumble(`no answer within ${silence / 1000} s`) : signal.reason);
       signal.addEventListener('abort', stopped, { once: true });

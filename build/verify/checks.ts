@@ -1,6 +1,7 @@
 // The verify stage: every check over one layer, and the verdict. The list is the story; each group has a file.
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
+import { type Code, codeChecks } from './code-checks.ts';
 import { elfChecks } from './elf-checks.ts';
 import { layoutChecks, zipChecks } from './layout-checks.ts';
 import { readInventory } from './libraries.ts';
@@ -16,6 +17,8 @@ export interface VerifyOptions {
   readonly runner?: Runner;
   /** What this machine can run, as process.arch says it. */
   readonly hostArch?: string;
+  /** A function or a layer of packages that shall run on it. */
+  readonly code?: Code;
 }
 
 /**
@@ -25,7 +28,7 @@ export interface VerifyOptions {
 export async function verify(
   subject: Subject,
   ctx: Pick<Context, 'packageDir' | 'signal' | 'report'>,
-  { runner, hostArch = process.arch }: VerifyOptions = {},
+  { runner, hostArch = process.arch, code }: VerifyOptions = {},
 ): Promise<Verdict> {
   const progress = (text: string): void => {
     throwIfCancelled(ctx.signal);
@@ -50,7 +53,9 @@ export async function verify(
       findings.push(...(await runChecks(subject, interpreter, facts)));
     }
   }
-  findings.push(...pycChecks(subject, typeof facts?.magic === 'number' ? facts.magic : undefined));
+  const magic = typeof facts?.magic === 'number' ? facts.magic : undefined;
+  findings.push(...pycChecks(subject, magic));
+  if (code) findings.push(...(await codeChecks(code, subject, magic)));
   throwIfCancelled(ctx.signal);
   const ok = findings.every(({ level }) => level !== 'fail');
   return { artifact: subject.name, arch: subject.arch, ok, findings };

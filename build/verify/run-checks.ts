@@ -23,6 +23,8 @@ export interface Interpreter {
   readonly program: string;
   /** The same for any path of the layer. */
   readonly place: (path: string) => string;
+  /** "qemu-aarch64 7.2.22" where the processor is another one. */
+  readonly emulatedBy?: string | undefined;
   /** Runs it isolated (-I -S), so that neither environment nor site changes what is seen. */
   readonly python: (args: readonly string[], options?: RunOptions) => Promise<RunResult>;
   /** Runs it with the environment in effect, for the switches that are variables. */
@@ -37,16 +39,23 @@ export function runnable(subject: Subject, runner: Runner | undefined, hostArch:
   const elf = elves.get(interpreter);
   const own = elf !== undefined && 'arch' in elf ? elf.arch : undefined;
   const host = architectures.find((one) => one === (hostArch === 'x64' ? 'x86_64' : hostArch));
-  if (own === undefined || own !== host || own !== arch) {
-    return `Nothing was run: ${interpreter} is for ${own ?? 'another machine'}, and this machine is ${host ?? hostArch}.`;
+  const runs = runner.emulates?.arch ?? host;
+  if (own === undefined || own !== runs || own !== arch) {
+    const why = own === arch ? runner.cannotEmulate : undefined;
+    return `Nothing was run: ${interpreter} is for ${own ?? 'another machine'}, and this machine is ${host ?? hostArch}.${why === undefined ? '' : ` ${why}`}`;
   }
   const place = (path: string) => `${runner.root ?? '/opt'}/${path}`;
   const program = place(interpreter);
-  // A layer that hangs must not hang the verdict.
-  const limited = (options?: RunOptions): RunOptions => ({ timeoutMs: 60_000, ...options });
+  // A layer that hangs must not hang the verdict. Emulated programs take some ten times as long.
+  const patience = runner.emulates ? 10 : 1;
+  const limited = (options?: RunOptions): RunOptions => ({
+    ...options,
+    timeoutMs: (options?.timeoutMs ?? 60_000) * patience,
+  });
   return {
     program,
     place,
+    emulatedBy: runner.emulates?.by,
     python: (args, options) => runner.run([program, '-I', '-S', '-B', ...args], limited(options)),
     pythonWithEnvironment: (args, options) => runner.run([program, '-S', '-B', ...args], limited(options)),
   };
@@ -68,6 +77,7 @@ export async function askFacts({ python, program }: Interpreter): Promise<FactsO
 export async function runChecks(subject: Subject, interpreter: Interpreter, facts: FactsOutput): Promise<Finding[]> {
   return [
     ...identity(subject, facts),
+    ...emulated(interpreter),
     ...(await moved(interpreter)),
     ...(await imports(subject, interpreter, facts)),
     ...(await jitCheck(subject, interpreter, facts)),
@@ -94,6 +104,12 @@ function identity({ record }: Subject, facts: FactsOutput): Finding[] {
       message: `OpenSSL: ${openssl}; SQLite: ${sqlite}; zlib: ${zlib}; expat: ${expat}.`,
     },
   ];
+}
+
+function emulated({ emulatedBy }: Interpreter): Finding[] {
+  if (emulatedBy === undefined) return [];
+  const message = `Everything below was run by ${emulatedBy}, not by a processor of that kind.`;
+  return [{ check: 'run.emulated', level: 'note', message }];
 }
 
 async function moved({ python, program }: Interpreter): Promise<Finding[]> {

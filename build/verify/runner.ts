@@ -2,6 +2,7 @@
 // one Runner; the one here runs from an unpacked folder without any isolation, so only on layers one trusts.
 import { join } from 'node:path';
 import { execa } from 'execa';
+import type { Arch } from '../recipe/model.ts';
 
 export interface RunOptions {
   /** Added to the runner's own environment, which is as near to Lambda's as the runner can make it. */
@@ -23,6 +24,10 @@ export interface RunResult {
 export interface Runner {
   /** Where the layer lies for the programs that are run; "/opt" when absent. */
   readonly root?: string;
+  /** What its programs are for, where that is not this machine's architecture, and what runs them: "qemu-aarch64 7.2". */
+  readonly emulates?: { readonly arch: Arch; readonly by: string };
+  /** Why it does not emulate the artifact's architecture, as a clause. */
+  readonly cannotEmulate?: string;
   readonly run: (argv: readonly string[], options?: RunOptions) => Promise<RunResult>;
 }
 

@@ -11,14 +11,16 @@ import { type FileEntry, fileOf, filterTree, makeTree, readTree, type Tree, writ
 
 /**
  * Compiles what can be compiled: packages carry templates and tests that are no valid Python, as for pip.
- * @param tree paths below the prefix
+ * @param tree paths below `place`
  * @param interpreter an executable of the target's version that runs here
- * @returns the .pyc files alone, with their paths below the prefix
+ * @param place the folder that the paths will be below where it runs: tracebacks name it
+ * @returns the .pyc files alone, with their paths below `place`
  */
 export async function compileBytecode(
   tree: Tree,
   interpreter: string,
   ctx: Pick<Context, 'signal' | 'env'>,
+  place: string = prefix,
 ): Promise<Tree> {
   const scratch = await mkdtemp(join(tmpdir(), 'make-runtime-pyc-'));
   try {
@@ -30,7 +32,7 @@ export async function compileBytecode(
     );
     // Not -I, which would ignore the hash seed: before 3.11 it decides the order of sets in the bytecode (bpo-37596).
     const argv = ['-B', '-s', '-S', '-m', 'compileall', '-q', '-f', '-j1', '--invalidation-mode', 'unchecked-hash'];
-    const result = await execa(interpreter, [...argv, '-s', root, '-p', prefix, root], {
+    const result = await execa(interpreter, [...argv, '-s', root, '-p', place, root], {
       cwd: '/',
       extendEnv: false,
       env: { PATH: ctx.env['PATH'] ?? '', LC_ALL: 'C', PYTHONHASHSEED: '0' },

@@ -9,14 +9,15 @@ import { isMakeRuntimeError, MakeRuntimeError, throwIfCancelled } from '../lib/e
 import { folderOnce } from '../lib/folder.ts';
 import { readZip } from '../package/unzip.ts';
 import { shortDigest } from '../recipe/canonical.ts';
-import type { Arch, Plan } from '../recipe/model.ts';
+import type { Plan } from '../recipe/model.ts';
 import { type PinnedPackage, printRequirements } from '../recipe/requirements.ts';
 import { digestFile } from '../source/cache.ts';
 import { mergeTrees, type Tree } from '../tree/tree.ts';
 import { compileBytecode } from './bytecode.ts';
-import { bundledPip } from './pip.ts';
+import { bundledPip, pipEnvironment } from './pip.ts';
 import { applicable, type Target, unmet } from './resolve.ts';
-import { BadWheel, type Installed, installWheel, withBytecode } from './wheel.ts';
+import { tags } from './tags.ts';
+import { BadWheel, type Installed, installWheel, prefixLayout, withBytecode } from './wheel.ts';
 
 export interface Extras {
   /** Paths below the prefix. */
@@ -50,7 +51,7 @@ export async function installExtras(plan: Plan, interpreter: string | undefined,
     let one = await install(wheel, file, plan);
     installed.push({ one, requires: await requirementsOf(wheel) });
     if (interpreter !== undefined)
-      one = await withBytecode(one, plan.python, await compileBytecode(one.tree, interpreter, ctx));
+      one = await withBytecode(one, prefixLayout(plan.python), await compileBytecode(one.tree, interpreter, ctx));
     trees.push(one.tree);
   }
   const missing = await unmet(
@@ -68,24 +69,6 @@ export async function installExtras(plan: Plan, interpreter: string | undefined,
     });
   }
   return { tree: mergeTrees(...trees), pins };
-}
-
-/** What pip has to be told about the target. */
-function tags({ python, arch }: Pick<Plan, 'python' | 'arch'>): string[] {
-  const abi = `cp${python.executable.replace(/^python|\./g, '')}`;
-  return [
-    ...['--implementation', 'cp', '--python-version', python.minor, '--abi', abi],
-    ...platforms(arch).flatMap((platform) => ['--platform', platform]),
-  ];
-}
-
-/** Newest first: pip takes the first that fits. 2.34 is Amazon Linux 2023's glibc; the old names are PEP 571 and 599. */
-function platforms(arch: Arch): string[] {
-  const machine = arch === 'arm64' ? 'aarch64' : 'x86_64';
-  const oldest = arch === 'arm64' ? 17 : 5;
-  const numbered = Array.from({ length: 34 - oldest + 1 }, (_, index) => `manylinux_2_${34 - index}_${machine}`);
-  const named = arch === 'arm64' ? ['manylinux2014'] : ['manylinux2014', 'manylinux2010', 'manylinux1'];
-  return [...numbered, ...named.map((name) => `${name}_${machine}`), `linux_${machine}`];
 }
 
 async function download(
@@ -144,16 +127,6 @@ async function download(
   });
 }
 
-/** The settings of pip and of proxies that the user has; nothing that would change what it does. */
-function pipEnvironment(env: Context['env']): Record<string, string> {
-  const wanted =
-    /^(PATH|HOME|TMPDIR|LANG|XDG_\w+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|(https?|no|all)_proxy|PIP_\w+)$/i;
-  const passed = Object.entries(env).filter(
-    (row): row is [string, string] => wanted.test(row[0]) && row[1] !== undefined,
-  );
-  return { ...Object.fromEntries(passed), PIP_REQUIRE_VIRTUALENV: '0' };
-}
-
 /** Once more after pip: the folder may be one that an earlier run left in the cache. */
 async function pinnedAs(
   path: string,
@@ -171,7 +144,7 @@ async function pinnedAs(
 
 async function install(wheel: Tree, file: string, plan: Plan): Promise<Installed> {
   try {
-    return await installWheel(wheel, plan.python);
+    return await installWheel(wheel, prefixLayout(plan.python));
   } catch (error) {
     throw error instanceof BadWheel ? unusable(file, error.message, error) : error;
   }

@@ -12,7 +12,7 @@ import { readLock } from '../source/lock.ts';
 import { fetchPlanSource } from '../source/obtain.ts';
 import { writeTree } from '../tree/tree.ts';
 import { compileBytecode } from './bytecode.ts';
-import { type Installed, installWheel, withBytecode } from './wheel.ts';
+import { type Installed, installWheel, prefixLayout, withBytecode } from './wheel.ts';
 
 export interface BundledPip {
   /** The wheel. */
@@ -71,11 +71,22 @@ export async function installPip(
   ctx: Context,
 ): Promise<Installed> {
   const { python } = plan;
+  const layout = prefixLayout(python);
   // pip installs itself under these three names whatever its wheel says (pip/_internal/operations/install/wheel.py);
   // the wheel's own third name, where there is one, is of the Python that packed it.
   const names = ['pip', 'pip3', `pip${python.minor}`];
   const commands = new Map(names.map((name) => [name, 'pip._internal.cli.main:main']));
-  const installed = await installWheel(await readZip(wheel), python, commands);
+  const installed = await installWheel(await readZip(wheel), layout, commands);
   if (interpreter === undefined) return installed;
-  return withBytecode(installed, python, await compileBytecode(installed.tree, interpreter, ctx));
+  return withBytecode(installed, layout, await compileBytecode(installed.tree, interpreter, ctx));
+}
+
+/** The settings of pip and of proxies that the user has; nothing that would change what it does. */
+export function pipEnvironment(env: Context['env']): Record<string, string> {
+  const wanted =
+    /^(PATH|HOME|TMPDIR|LANG|XDG_\w+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|(https?|no|all)_proxy|PIP_\w+)$/i;
+  const passed = Object.entries(env).filter(
+    (row): row is [string, string] => wanted.test(row[0]) && row[1] !== undefined,
+  );
+  return { ...Object.fromEntries(passed), PIP_REQUIRE_VIRTUALENV: '0' };
 }

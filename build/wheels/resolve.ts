@@ -36,7 +36,7 @@ export async function unmet(
 }
 
 /** https://packaging.python.org/specifications/dependency-specifiers/#environment-markers */
-function environmentOf({ minor, version, arch }: Target): Record<string, string> {
+export function environmentOf({ minor, version, arch }: Target): Record<string, string> {
   return {
     os_name: 'posix',
     sys_platform: 'linux',

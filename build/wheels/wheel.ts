@@ -2,11 +2,37 @@
 // says (https://packaging.python.org/specifications/binary-distribution-format/). Nothing of it is run, so the wheel may
 // be for another machine. Which wheels, and where they come from, is not known here.
 import { createHash } from 'node:crypto';
+import { posix } from 'node:path';
 import type { Plan } from '../recipe/model.ts';
 import { type Entry, fileOf, makeTree, type Tree } from '../tree/tree.ts';
 
+/** Where a wheel's parts go, as paths of the tree. */
+export interface WheelLayout {
+  /** Modules; '' for the tree's root. */
+  readonly site: string;
+  /** The folder of the commands; undefined leaves them out. */
+  readonly scripts: string | undefined;
+  /** Headers; undefined leaves them out. */
+  readonly headers: string | undefined;
+  /** What is neither: share/, etc/. '' for the tree's root. */
+  readonly data: string;
+  /** First lines of the commands: "#!" and what follows, up to and with the line's end. */
+  readonly shebang: string;
+}
+
+/** Below an interpreter's prefix, as pip installs without --target. */
+export function prefixLayout(python: Plan['python']): WheelLayout {
+  return {
+    site: sitePackages(python),
+    scripts: 'bin',
+    headers: `include/${python.executable}`,
+    data: '',
+    shebang: besideInterpreter(python),
+  };
+}
+
 export interface Installed {
-  /** Paths below the prefix: lib/python3.13t/site-packages/..., bin/... */
+  /** Paths as the layout has them; below a prefix: lib/python3.13t/site-packages/..., bin/... */
   readonly tree: Tree;
   readonly name: string;
   readonly version: string;
@@ -30,10 +56,10 @@ export function sitePackages({ executable }: Pick<Plan['python'], 'executable'>)
  */
 export async function installWheel(
   wheel: Tree,
-  python: Plan['python'],
+  layout: WheelLayout,
   commands?: ReadonlyMap<string, string>,
 ): Promise<Installed> {
-  const site = sitePackages(python);
+  const { site, shebang } = layout;
   const info = [...wheel.entries.keys()]
     .find((path) => /^[^/]+\.dist-info\/WHEEL$/.test(path))
     ?.slice(0, -'/WHEEL'.length);
@@ -48,44 +74,44 @@ export async function installWheel(
   const field = (name: string): string => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(metadata)?.[1] ?? '';
 
   const data = info.replace(/\.dist-info$/, '.data');
-  const schemes: Readonly<Record<string, string>> = {
+  const schemes: Readonly<Record<string, string | undefined>> = {
     purelib: site,
     platlib: site,
-    scripts: 'bin',
-    headers: `include/${python.executable}/${field('Name')}`,
-    data: '',
+    scripts: layout.scripts,
+    headers: layout.headers && `${layout.headers}/${field('Name')}`,
+    data: layout.data,
   };
   const files = new Map<string, Entry>();
   for (const [path, entry] of wheel.entries) {
     if (entry.kind === 'link') throw new BadWheel(`${path} is a symbolic link`);
     if (path === `${info}/RECORD`) continue;
     if (!path.startsWith(`${data}/`)) {
-      files.set(`${site}/${path}`, entry);
+      files.set(below(site, path), entry);
       continue;
     }
     const [scheme = '', ...rest] = path.slice(data.length + 1).split('/');
+    if (!Object.hasOwn(schemes, scheme) || rest.length === 0)
+      throw new BadWheel(`${path} is of no kind that can be installed`);
     const folder = schemes[scheme];
-    if (folder === undefined || rest.length === 0) throw new BadWheel(`${path} is of no kind that can be installed`);
-    const place = [folder, ...rest].filter((part) => part !== '').join('/');
-    files.set(place, scheme === 'scripts' ? await script(entry, python) : entry);
+    if (folder === undefined) continue;
+    files.set(below(folder, rest.join('/')), scheme === 'scripts' ? await script(entry, shebang) : entry);
   }
-  for (const [name, target] of commands ?? consoleScripts((await text('entry_points.txt')) ?? ''))
-    files.set(`bin/${name}`, fileOf(entryPoint(target, python), 0o755));
-  files.set(`${site}/${info}/INSTALLER`, fileOf('make-runtime\n'));
-  files.set(`${site}/${info}/RECORD`, fileOf(await record(files, site, `${site}/${info}/RECORD`)));
+  if (layout.scripts !== undefined)
+    for (const [name, target] of commands ?? consoleScripts((await text('entry_points.txt')) ?? ''))
+      files.set(below(layout.scripts, name), fileOf(entryPoint(target, shebang), 0o755));
+  const own = below(site, `${info}/RECORD`);
+  files.set(below(site, `${info}/INSTALLER`), fileOf('make-runtime\n'));
+  files.set(own, fileOf(await record(files, site, own)));
   return { tree: makeTree(files), name: field('Name'), version: field('Version') };
 }
 
 /** The same tree with bytecode, which RECORD names without a hash, as pip writes it: so that pip can remove it. */
 export async function withBytecode(
   { tree, ...rest }: Installed,
-  python: Plan['python'],
+  { site }: Pick<WheelLayout, 'site'>,
   pycs: Tree,
 ): Promise<Installed> {
-  const site = sitePackages(python);
-  const path = [...tree.entries.keys()].find(
-    (path) => path.startsWith(`${site}/`) && path.endsWith('.dist-info/RECORD'),
-  );
+  const path = [...tree.entries.keys()].find((path) => /^[^/]+\.dist-info\/RECORD$/.test(relativeTo(site, path)));
   const entry = path === undefined ? undefined : tree.entries.get(path);
   if (path === undefined || entry?.kind !== 'file') throw new Error('An installed wheel has no RECORD.');
   const lines = Buffer.from(await entry.read())
@@ -113,23 +139,23 @@ function consoleScripts(text: string): [string, string][] {
  * A first line that finds the interpreter beside the script wherever the prefix is. The kernel takes an absolute path
  * only, so a shell looks it up; to Python the same lines are a string (pip does so for paths with a space).
  */
-function firstLines({ executable }: Plan['python']): string {
+function besideInterpreter({ executable }: Plan['python']): string {
   return `#!/bin/sh\n'''exec' "$(dirname -- "$(readlink -f -- "$0")")/${executable}" "$0" "$@"\n' '''\n`;
 }
 
-function entryPoint(target: string, python: Plan['python']): string {
+function entryPoint(target: string, shebang: string): string {
   const [module = '', attribute = ''] = target.split(':');
   const [first = ''] = attribute.split('.');
-  return `${firstLines(python)}import sys\nfrom ${module} import ${first}\nsys.exit(${attribute}())\n`;
+  return `${shebang}import sys\nfrom ${module} import ${first}\nsys.exit(${attribute}())\n`;
 }
 
 /** Scripts in a wheel begin with "#!python", which the installer replaces. */
-async function script(entry: Entry, python: Plan['python']): Promise<Entry> {
+async function script(entry: Entry, shebang: string): Promise<Entry> {
   if (entry.kind !== 'file') return entry;
   const bytes = Buffer.from(await entry.read());
   const end = bytes.indexOf('\n');
   if (!/^#!pythonw?\b/.test(bytes.subarray(0, Math.max(end, 0)).toString('latin1'))) return fileOf(bytes, 0o755);
-  return fileOf(Buffer.concat([Buffer.from(firstLines(python)), bytes.subarray(end + 1)]), 0o755);
+  return fileOf(Buffer.concat([Buffer.from(shebang), bytes.subarray(end + 1)]), 0o755);
 }
 
 /** https://packaging.python.org/specifications/recording-installed-packages/#the-record-file */
@@ -146,7 +172,11 @@ async function record(files: ReadonlyMap<string, Entry>, site: string, own: stri
 }
 
 function relativeTo(site: string, path: string): string {
-  return path.startsWith(`${site}/`) ? path.slice(site.length + 1) : `../../../${path}`;
+  return posix.relative(`/${site}`, `/${path}`);
+}
+
+function below(folder: string, path: string): string {
+  return folder === '' ? path : `${folder}/${path}`;
 }
 
 function csv(field: string): string {

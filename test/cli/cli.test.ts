@@ -184,8 +184,17 @@ describe('bad input', () => {
   test('a stored profile that is none', () =>
     fails('PROFILE_DATA_INVALID', ['plan', '3.13', '--profile', 'release', '--profile-data', 'package.json']));
 
-  test('another architecture than this machine, before anything is downloaded', () =>
-    fails('ARCH_UNSUPPORTED', ['build', '3.13', '--arch', process.arch === 'arm64' ? 'x86_64' : 'arm64']));
+  test('another architecture than this machine, without its compiler, before anything is downloaded', async () => {
+    const bin = join(dir, 'bin-without-cross');
+    await mkdir(bin);
+    for (const name of ['node', 'sh', 'cat', 'tar', 'xz', 'cc', 'make', 'ar', 'ld', 'objcopy'])
+      await symlink((await execa('sh', ['-c', `command -v ${name}`])).stdout, join(bin, name));
+    const arch = process.arch === 'arm64' ? 'x86_64' : 'arm64';
+    const said = await fails('COMPILER_MISSING', ['build', '3.13', '--arch', arch, '--engine', 'host', '--offline'], {
+      PATH: bin,
+    });
+    expect(said).toContain(`${arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu-gcc`);
+  });
 
   test('malformed TOML, with the place', async () => {
     await writeFile(join(dir, 'broken.toml'), 'extends = "3.13"\npython = = "3.13"\n');

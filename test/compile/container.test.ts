@@ -275,7 +275,12 @@ describe('one program in a container', () => {
   });
   const runWith = async (fake: FakeEngine, name: string, run = runOf()) => {
     const ctx = contextFor(fake.path, { signal: run.signal });
-    return runInContainer(await openContainerEngine(cliNamed(name), ctx), 'sha256:aa', 'x86_64', run, ctx);
+    return runInContainer(
+      await openContainerEngine(cliNamed(name), ctx),
+      { image: 'sha256:aa', arch: 'x86_64' },
+      run,
+      ctx,
+    );
   };
   const option = (call: string[], name: string): string[] =>
     call.flatMap((word, index) => (word === name ? [call[index + 1] as string] : []));

@@ -87,7 +87,7 @@ test('the host probe and its refusals', async () => {
     'case $1 in --version) echo "cc 12.2";; -E) sed -n "s/^missing/missing/p";; -print-file-name=*) echo "${1#*=}";; esac',
   );
   const libraries = librariesFor('3.13', []);
-  const probe = await probeHost(libraries, { PATH: `${bin}:/usr/bin:/bin` });
+  const probe = await probeHost({ libraries, requires: [] }, { PATH: `${bin}:/usr/bin:/bin` });
   expect(probe.builder.compiler).toBe('cc 12.2');
   expect(probe.builder.packages).toEqual({ 'zlib1g-dev': '1.2.3' });
   expect(probe.missing).toContainEqual({
@@ -102,7 +102,7 @@ test('the host probe and its refusals', async () => {
     expect.objectContaining({ code: 'HEADER_MISSING', remedy: expect.stringContaining('apt-get install') }),
   );
 
-  const none = await probeHost(libraries, { PATH: bin, CC: 'no-such-compiler' });
+  const none = await probeHost({ libraries, requires: [] }, { PATH: bin, CC: 'no-such-compiler' });
   expect(none.builder.compiler).toBeNull();
   // One command is to cure everything, also what only a compiler could have looked for.
   expect(installCommand(none)?.join(' ')).toMatch(/ gcc .*\blibssl-dev\b/);
@@ -125,7 +125,7 @@ test("what the system's own archives need is found, missed and recorded", async 
     );
   await tool('nm', `[ "$2" = /lib/libcrypto.a ] && printf ' U memcpy\\n U deflate\\n U ZSTD_compress\\n'`);
   const libraries = librariesFor('3.13', []).filter(({ name }) => name === 'openssl');
-  const look = () => probeHost(libraries, { PATH: `${bin}:/usr/bin:/bin` });
+  const look = () => probeHost({ libraries, requires: [] }, { PATH: `${bin}:/usr/bin:/bin` });
 
   await cc('lib*');
   const found = await look();
@@ -157,7 +157,7 @@ describe("the JIT's LLVM and Python", () => {
     };
     for (const [name, text] of Object.entries(all))
       await writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-    return (minor: Minor) => probeHost([], { PATH: bin }, requirements(minor, 'jit'));
+    return (minor: Minor) => probeHost({ libraries: [], requires: requirements(minor, 'jit') }, { PATH: bin });
   };
   const clang = (version: string) => `echo Debian clang version ${version}`;
   const readobj = (version: string) => `echo LLVM; echo "  Debian LLVM version ${version}"`;

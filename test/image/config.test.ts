@@ -69,6 +69,7 @@ test('from scratch: the environment of AWS’s own image', () => {
         ],
         "type": "layers",
       },
+      "variant": "v8",
     }
   `);
 });

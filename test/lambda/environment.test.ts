@@ -36,6 +36,24 @@ const answer = (result: InvokeResult): unknown => JSON.parse(result.payload.toSt
 const texts = (result: InvokeResult): string[] => result.logs.map(({ text }) => text);
 const code = (result: InvokeResult): string | undefined => functionFailure(result)?.code;
 
+describe('an internal extension', () => {
+  test('is told of invocations, belongs to them, and makes the end a polite one', async () => {
+    const made = await environment('extended.handler');
+    const first = await made.invoke(event({}), { requestId: 'one' });
+    expect(answer(first)).toBe('answered');
+    expect(texts(first)).toEqual(
+      expect.arrayContaining(['refused 403 Extension.InvalidEventType', 'extension saw INVOKE one']),
+    );
+    // What it writes belongs to the invocation: that is over when the extension asks again.
+    const second = texts(await made.invoke(event({}), { requestId: 'two' }));
+    expect(second.indexOf('extension saw INVOKE two')).toBeLessThan(second.indexOf('END RequestId: two'));
+    expect(second).toContain('extension saw INVOKE two');
+    expect(made.violations).toEqual([]);
+    open.splice(open.indexOf(made), 1);
+    expect((await made.shutdown()).map(({ text }) => text)).toEqual(['asked to leave']);
+  });
+});
+
 describe('an invocation that goes well', () => {
   test('has every context header that was given and none that was not', async () => {
     const made = await environment('app.echo');

@@ -14,6 +14,7 @@ import { chooseEngine, engineFor } from '../../build/compile/container-engine.ts
 import type { Context } from '../../build/lib/context.ts';
 import { exitStatus } from '../../build/lib/errors.ts';
 import type { Plan } from '../../build/recipe/model.ts';
+import { readElf } from '../../build/tree/elf.ts';
 import { type Tiny, tinySource } from '../compile/support/tiny-source.ts';
 import { thorough, thoroughTest } from '../support/thorough.ts';
 import { debianImage, type Engines, importFolder, leftover, startEngines } from './engines/engines.ts';
@@ -145,6 +146,30 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
     }
   });
 
+  thoroughTest('an image of this machine cross-compiles for arm64', async ({ skip }) => {
+    skip(process.arch !== 'x64' || !engines.names.includes(engine), `${engine} does not run here, or not on x86_64`);
+    const tiny = await tinySource(await mkdtemp(join(dir, 'cross-')), {
+      make: "printf 'int main(void) { return 0; }' | $$CC -x c -o program - && $$AR --version > /dev/null",
+      install: 'cp program $(DESTDIR)/opt/lang/bin/program',
+    });
+    const ctx: Context = { ...tiny.ctx, env: { ...process.env, ...engines.env }, offline: false };
+    const choice = { engine, builder: image };
+    const chosen = await chooseEngine(choice, 'arm64', { sources: [] }, ctx);
+    const cross = await chosen.cross('arm64');
+    expect(cross).toEqual({ from: 'x86_64', build: 'x86_64-linux-gnu', host: 'aarch64-linux-gnu' });
+    const { builder, missing } = await chosen.look({ libraries: [], requires: [], ...(cross && { cross }) });
+    expect(missing).toEqual([]);
+    expect(builder.compiler).toMatch(/^aarch64-linux-gnu-gcc /);
+    // Stands for the interpreter that runs on the builder.
+    const buildPython = await mkdtemp(join(dir, 'python-'));
+    await mkdir(join(buildPython, 'bin'));
+    await writeFile(join(buildPython, 'bin', 'python3.13'), '#!/bin/sh\n', { mode: 0o755 });
+    const plan: Plan = { ...tiny.plan, arch: 'arm64', builder };
+    const built = await compile(plan, { source: tiny.source, buildPython }, ctx, engineFor(plan, choice, ctx));
+    expect(readElf(await readFile(join(built.prefix, 'bin', 'program')))).toMatchObject({ arch: 'arm64' });
+    expect(await leftover(engine, engines)).toEqual([]);
+  });
+
   thoroughTest('programs of an architecture that this machine cannot run', async ({ skip }) => {
     skip(!engines.names.includes(engine), `${engine} does not run here`);
     // An ELF header that says RISC-V, under an image that says x86-64: neither runs natively nor by emulation of arm64.
@@ -167,6 +192,7 @@ describe.each(['podman', 'docker'] as const)('%s', (engine) => {
       ctx,
     );
     await expect(chosen.look({ libraries: [], requires: [] })).rejects.toMatchObject({ code: 'BUILDER_WRONG_ARCH' });
+    // Natively, that is: asked for without cross compilers.
     const arm = await chooseEngine({ engine, builder: image }, 'arm64', { sources: [] }, { ...ctx, offline: true });
     await expect(arm.look({ libraries: [], requires: [] })).rejects.toMatchObject({
       code: expect.stringMatching(/BUILDER_(WRONG_ARCH|UNAVAILABLE)/),

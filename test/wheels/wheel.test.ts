@@ -9,7 +9,7 @@ import { readZip } from '../../build/package/unzip.ts';
 import { zipBytes } from '../../build/package/zip.ts';
 import { type Entry, fileOf, linkTo, makeTree, mergeTrees, type Tree, writeTree } from '../../build/tree/tree.ts';
 import { compileBytecode } from '../../build/wheels/bytecode.ts';
-import { BadWheel, installWheel, withBytecode } from '../../build/wheels/wheel.ts';
+import { BadWheel, installWheel, prefixLayout, withBytecode } from '../../build/wheels/wheel.ts';
 
 const dir = await mkdtemp(join(tmpdir(), 'make-runtime-wheel-'));
 afterAll(() => rm(dir, { recursive: true, force: true }));
@@ -20,6 +20,7 @@ const { stdout: found } = await execa('python3', [
 ]);
 const [minor = '', python3 = ''] = found.split('\n');
 const python = { version: `${minor}.0`, minor, executable: `python${minor}` };
+const layout = prefixLayout(python);
 const site = `lib/python${minor}/site-packages`;
 const ctx = { signal: new AbortController().signal, env: process.env };
 
@@ -44,7 +45,7 @@ const wheel = (more: [string, Entry][] = []): Tree =>
   ]);
 
 test('files go where the format says', async () => {
-  const { tree, name, version } = await installWheel(wheel(), python);
+  const { tree, name, version } = await installWheel(wheel(), layout);
   expect([name, version]).toEqual(['Sample', '1.0']);
   expect([...tree.entries.keys()]).toEqual([
     'bin/long-name',
@@ -67,9 +68,9 @@ test('files go where the format says', async () => {
 
 describe('installed below a prefix', async () => {
   const prefix = join(dir, 'a prefix');
-  const installed = await installWheel(await readZip(await zipBytes(wheel())), python);
+  const installed = await installWheel(await readZip(await zipBytes(wheel())), layout);
   const pycs = await compileBytecode(installed.tree, python3, ctx);
-  const { tree } = await withBytecode(installed, python, pycs);
+  const { tree } = await withBytecode(installed, layout, pycs);
   const interpreter = makeTree([[`bin/${python.executable}`, linkTo(await realpath(python3))]]);
   await writeTree(mergeTrees(tree, interpreter), prefix);
   const PYTHONPATH = join(prefix, site);
@@ -124,8 +125,8 @@ describe('installed below a prefix', async () => {
         .update(await zipBytes(one))
         .digest('hex');
     const again = await withBytecode(
-      await installWheel(wheel(), python),
-      python,
+      await installWheel(wheel(), layout),
+      layout,
       await compileBytecode(installed.tree, python3, ctx),
     );
     expect(await digest(again.tree)).toBe(await digest(tree));
@@ -138,7 +139,7 @@ test.each<[string, Tree, string]>([
   ['an unknown kind of file', wheel([['sample-1.0.data/elsewhere/x', fileOf('')]]), 'no kind that can be installed'],
   ['a symbolic link', wheel([['sample/passwd', linkTo('/etc/passwd')]]), 'symbolic link'],
 ])('refused: %s', async (_, tree, words) => {
-  const error = await installWheel(tree, python).catch((caught: unknown) => caught);
+  const error = await installWheel(tree, layout).catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(BadWheel);
   expect((error as Error).message).toContain(words);
 });

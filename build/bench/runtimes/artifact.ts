@@ -1,6 +1,7 @@
 // A layer of ours, unpacked: its bootstrap, and its interpreter called as an ordinary one.
 import { join } from 'node:path';
 import { compileKey } from '../../compile/compile.ts';
+import { ownArch } from '../../compile/engine.ts';
 import type { Context } from '../../lib/context.ts';
 import { MakeRuntimeError } from '../../lib/errors.ts';
 import { exists } from '../../lib/folder.ts';
@@ -41,7 +42,7 @@ export interface OpenedArtifact {
 /**
  * @param withClient whether AWS's client is wanted beside it
  * @param pip an interpreter with pip, for a layer that was built elsewhere
- * @throws ARTIFACT_NOT_FOUND, ARTIFACT_NOT_A_LAYER for a layer of another tool, SOURCE_UNREACHABLE
+ * @throws ARTIFACT_NOT_FOUND, ARTIFACT_NOT_A_LAYER for a layer of another tool, ARTIFACT_WRONG_ARCH, SOURCE_UNREACHABLE
  */
 export async function openArtifact(
   path: string,
@@ -56,6 +57,11 @@ export async function openArtifact(
     });
   }
   const { plan } = record;
+  if (plan.arch !== ownArch()) {
+    throw new MakeRuntimeError('ARTIFACT_WRONG_ARCH', `${path} is for ${plan.arch}, this machine is ${ownArch()}.`, {
+      remedy: 'Measure it on a processor of its own: figures of an emulated one say nothing about it.',
+    });
+  }
   const layerDir = await unpackLayer(path, tree, ctx);
   const lang = join(layerDir, langFolder);
   const own = join(lang, 'bin', plan.python.executable);

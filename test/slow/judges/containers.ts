@@ -121,14 +121,23 @@ export interface LocalRegistry extends AsyncDisposable {
   readonly host: string;
 }
 
-/** @param users an htpasswd file; without it everybody may read and write */
-export async function startRegistry(folder: string, users?: string): Promise<LocalRegistry | { missing: string }> {
+/**
+ * @param users an htpasswd file; without it everybody may read and write
+ * @param tls paths of a certificate and its key; without it plain HTTP
+ */
+export async function startRegistry(
+  folder: string,
+  users?: string,
+  tls?: { readonly certificate: string; readonly key: string },
+): Promise<LocalRegistry | { missing: string }> {
   await mkdir(folder, { recursive: true });
   const host = `127.0.0.1:${await freePort()}`;
   const config = join(folder, 'config.yml');
   const auth = users === undefined ? [] : [`auth: {htpasswd: {realm: test, path: ${users}}}`];
   const storage = `storage: {filesystem: {rootdirectory: ${join(folder, 'data')}}}`;
-  await writeFile(config, ['version: 0.1', storage, `http: {addr: "${host}"}`, ...auth, ''].join('\n'));
+  const secure = tls === undefined ? '' : `, tls: {certificate: ${tls.certificate}, key: ${tls.key}}`;
+  await writeFile(config, ['version: 0.1', storage, `http: {addr: "${host}"${secure}}`, ...auth, ''].join('\n'));
+  // Whatever it says to plain HTTP: with TLS it is an error, but an answer.
   const answers = async () =>
     fetch(`http://${host}/v2/`).then(
       () => true,
@@ -136,6 +145,32 @@ export async function startRegistry(folder: string, users?: string): Promise<Loc
     );
   const server = await started('docker-registry', ['serve', config], answers);
   return 'missing' in server ? server : { host, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+/** go-containerregistry's, built here: docker-registry has no referrers API. Or why there is none. */
+export async function startReferrersRegistry(folder: string): Promise<LocalRegistry | { missing: string }> {
+  const program = join(folder, 'registry');
+  await mkdir(folder, { recursive: true });
+  const built = await execa('go', ['build', '-mod=readonly', '-o', program, '.'], {
+    cwd: join(import.meta.dirname, 'referrers'),
+    env: { CGO_ENABLED: '0' },
+    reject: false,
+    timeout: 240_000,
+  });
+  if (built.exitCode !== 0) {
+    const reason = (built.stderr || built.message || '').trim().split('\n').at(-1);
+    return { missing: `the registry with referrers cannot be built with Go 1.24 or newer: ${reason}` };
+  }
+  const child = spawn(program, { stdio: ['pipe', 'pipe', 'ignore'] });
+  const ended = once(child, 'exit');
+  const [first] = (await once(child.stdout, 'data')) as [Buffer];
+  return {
+    host: first.toString().trim(),
+    [Symbol.asyncDispose]: async () => {
+      child.stdin.end();
+      await ended;
+    },
+  };
 }
 
 /**

@@ -29,11 +29,16 @@ export interface JudgedLayer {
  * makes with the user's cache (minutes when nothing is cached). Then the machine's newest CPython, if it has one.
  */
 export async function judgedLayers(folder: string): Promise<JudgedLayer[]> {
-  const given = process.env['MAKE_RUNTIME_TEST_LAYERS']?.split(':').filter((path) => path !== '');
-  const paths = given ?? [await build('3.13t', join(folder, 'out'))];
-  const layers = await Promise.all(paths.map(described));
+  const layers = await ourLayers(folder);
   const machine = layers.every(({ freeThreaded }) => freeThreaded) ? await machineLayer(folder) : undefined;
   return machine === undefined ? layers : [...layers, machine];
+}
+
+/** The same without the machine's CPython. */
+export async function ourLayers(folder: string): Promise<JudgedLayer[]> {
+  const given = process.env['MAKE_RUNTIME_TEST_LAYERS']?.split(':').filter((path) => path !== '');
+  const paths = given ?? [await build('3.13t', join(folder, 'out'))];
+  return Promise.all(paths.map(described));
 }
 
 async function described(path: string): Promise<JudgedLayer> {
