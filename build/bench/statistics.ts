@@ -52,7 +52,7 @@ export interface Shift {
 
 /**
  * Two samples that were not taken side by side, compared without assuming a distribution: the interval is what the rank
- * test of Mann and Whitney does not reject (Conover, Practical Nonparametric Statistics, 5.1 and 5.4).
+ * test of Mann and Whitney does not reject.
  * @param alpha how often the interval may be wrong
  */
 export function shiftBetween(a: readonly number[], b: readonly number[], alpha: number): Shift {

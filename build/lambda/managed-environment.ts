@@ -7,7 +7,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
-import { findEntrypoint } from './entrypoint.ts';
+import { entrypointArch, findEntrypoint } from './entrypoint.ts';
 import { type EnvironmentOptions, type InvokeOptions, shutdownBudgetMs } from './environment.ts';
 import { checkUserEnv, functionArn, platformEnv } from './function-env.ts';
 import { type Ending, endingOf, type InitFailure, type InvokeResult } from './invoke-result.ts';
@@ -79,9 +79,9 @@ export class ManagedEnvironment {
   /** Prepares an environment; nothing runs yet. Throws as ExecutionEnvironment.create. Call `shutdown()` when done. */
   static async create(options: ManagedOptions, context: Context): Promise<ManagedEnvironment> {
     checkUserEnv(options.settings.env);
-    const sandbox = await Sandbox.open(options, context);
+    const sandbox = await Sandbox.open({ archOf: entrypointArch, ...options }, context);
     try {
-      const entrypoint = await findEntrypoint(sandbox.folders, sandbox.places);
+      const entrypoint = await findEntrypoint(sandbox.folders, sandbox.places, sandbox.emulation?.arch);
       const api = await RuntimeApi.listenFor(() => new ManagedSession());
       return new ManagedEnvironment(sandbox, api, options, entrypoint, context);
     } catch (error) {

@@ -411,7 +411,7 @@ describe.skipIf(missing !== undefined)('what can go wrong with images', () => {
       expect(left.filter((one) => !one.endsWith('.partial'))).toEqual([]);
       if (signal === 'SIGINT') expect(left).toEqual([]);
       await image(args);
-      expect(await readdir(join(folder, plan))).toEqual(['image', 'image-statements']);
+      expect(await readdir(join(folder, plan))).toEqual(['image', 'image-statements', 'image-verdict.json']);
       expect(JSON.parse(await readFile(join(folder, plan, 'image/index.json'), 'utf8')).manifests).toHaveLength(1);
     },
   );
