@@ -28,6 +28,8 @@ export interface Rebuilt {
   readonly files: readonly Compared[];
   /** Where the layers differ: one line a file of theirs. Empty when they are the same. */
   readonly differences: readonly string[];
+  /** The plan of the image beside the layer, when it is not the layer's: it was not made again then. */
+  readonly otherImage?: string;
   readonly same: boolean;
 }
 
@@ -79,10 +81,11 @@ export async function rebuild(layer: string, choice: RebuildChoice, ctx: Context
       const made = other ?? join(dirname(built.layer.path), basename(path));
       files.push({ file: basename(path), sha256: await sha256(path, ctx), again: await sha256(made, ctx) });
     }
-    files.push(...(await rebuildImage(folder, built, choice.base, join(scratch, 'out'), again)));
+    const image = await rebuildImage(folder, built, choice.base, join(scratch, 'out'), again);
+    files.push(...image.files);
     const same = files.every((one) => one.sha256 === one.again);
     const differences = await treeDifferences(await readZip(layer), await readZip(built.layer.path));
-    return { plan: plan.id, files, differences, same };
+    return { plan: plan.id, files, differences, ...(image.of === plan.id ? {} : { otherImage: image.of }), same };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -95,15 +98,18 @@ async function rebuildImage(
   base: string | undefined,
   output: string,
   ctx: Context,
-): Promise<Compared[]> {
+): Promise<{ readonly of: string; readonly files: readonly Compared[] }> {
   const layout = join(folder, 'image');
-  if (!(await exists(join(layout, 'index.json')))) return [];
+  if (!(await exists(join(layout, 'index.json')))) return { of: plan.id, files: [] };
   const blob = async (digest: string): Promise<Manifest & ImageConfig> =>
     JSON.parse(await readFile(join(layout, 'blobs', digest.replace(':', '/')), 'utf8'));
   const index: Index = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8'));
   const digest = index.manifests[0]?.digest ?? '';
   const { mediaType, config } = await blob(digest);
   const { config: settings, history } = await blob(config.digest);
+  // A layer that was built again since leaves an image of the one before beside it.
+  const of = settings?.Labels?.['make-runtime.plan'] ?? '';
+  if (of !== plan.id) return { of, files: [] };
   const baseDigest = settings?.Labels?.['org.opencontainers.image.base.digest'];
   const request = {
     layer: layer.path,
@@ -121,7 +127,7 @@ async function rebuildImage(
     const made = join(output, plan.name, 'image-statements', name);
     files.push({ file: `image-statements/${name}`, sha256: await sha256(path, ctx), again: await sha256(made, ctx) });
   }
-  return files;
+  return { of, files };
 }
 
 /** A tag moves; a folder is what it is. */
@@ -156,12 +162,13 @@ async function sha256(path: string, ctx: Context): Promise<string> {
 }
 
 /** The result for a person; ends without a newline. */
-export function describeRebuild({ plan, files, differences, same }: Rebuilt): string {
+export function describeRebuild({ plan, files, differences, otherImage, same }: Rebuilt): string {
   return [
     ...files.map(({ file, sha256, again }) =>
       sha256 === again ? `✓ ${file}  ${sha256}` : `✗ ${file}  ${sha256}, and made again ${again}`,
     ),
     ...differences.map((line) => `  ${line}`),
+    ...(otherImage === undefined ? [] : [`· image  is of plan ${otherImage || '(none)'}, and was not made again`]),
     '',
     same ? `✓ plan ${plan} gives these bytes` : `✗ plan ${plan} gives other bytes`,
   ].join('\n');

@@ -55,6 +55,7 @@ test('the result for a person, and the error it is', () => {
     message: 'Made again from its plan, layer.zip has other bytes.',
     detail: 'lang/x: not in the new one',
   });
+  expect(describeRebuild({ ...differs, otherImage: 'q' })).toContain('· image  is of plan q, and was not made again');
   const same = { plan: 'p', files: files.slice(1), differences: [], same: true };
   expect(describeRebuild(same)).toContain('✓ plan p gives these bytes');
   expect(rebuildError(same)).toBeUndefined();
