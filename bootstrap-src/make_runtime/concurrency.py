@@ -133,9 +133,22 @@ def _poll(function, count, client, share=None):
 
 def _poll_in_thread(function, client):
     at_start = copy_context()  # of a new thread: empty, unless the interpreter lets threads inherit theirs
+    like_main = False
     while True:
+        taken = loop.poll(client)
+        like_main = like_main or _has_event_loop()
         # A fresh one each time: what an invocation sets in its context is gone with it.
-        at_start.copy().run(loop.serve, client, function, loop.poll(client))
+        at_start.copy().run(loop.serve, client, function, taken)
+
+
+def _has_event_loop():
+    """asyncio.get_event_loop() makes a loop where there is none, but in the main thread only, and from 3.14 on nowhere.
+    Code that was written for one invocation at a time counts on it (Mangum does), so this thread gets one of its own,
+    once the function has imported asyncio."""
+    events = sys.modules.get('asyncio.events')
+    if events is not None and sys.version_info < (3, 14):
+        events.set_event_loop(events.new_event_loop())
+    return events is not None
 
 
 # ---- several processes ------------------------------------------------------------------------------------------

@@ -53,6 +53,23 @@ describe.each(runtimes)('on CPython $version', (built) => {
     });
   });
 
+  it.skipIf(built.minor >= 14)('threads have an event loop, as a main thread would', async () => {
+    const code = [
+      'import asyncio',
+      'async def answer():',
+      '    await asyncio.sleep(0)',
+      '    return 42',
+      'def handler(event, context):',
+      '    return asyncio.get_event_loop().run_until_complete(answer())',
+    ];
+    await live(built, { files: handler(...code), env: managed(3, 'thread') }, async ({ give, polls, output }) => {
+      await polls(3);
+      const given = Array.from({ length: 6 }, (_, index) => give(index));
+      expect(await Promise.all(given.map(({ answer }) => value(answer)))).toEqual([42, 42, 42, 42, 42, 42]);
+      expect(output.stderr).toBe('');
+    });
+  });
+
   it('hybrid: as many processes as vCPUs, threads in each', async () => {
     await live(built, { files: handler(...together(4)), env: managed(4, 'hybrid') }, async (it) => {
       const { processes, threads } = await all(it, 4);

@@ -11,17 +11,15 @@ interface Load {
   readonly title: string;
   /** Invocations that are counted, at each width. */
   readonly count: number;
-  /** Several at once in processes and not in threads, also on a free-threaded build; why, in words. */
-  readonly processes?: string;
 }
 
-const scenario = ({ name, handler, title, count, processes }: Load): Scenario => ({
+const scenario = ({ name, handler, title, count }: Load): Scenario => ({
   name,
   group: 'throughput',
   handler: handler.title,
   overview: ['rate'],
   title,
-  how: `AWS_LAMBDA_MAX_CONCURRENCY=N; ${count} invocations, N at a time, after a tenth as many uncounted ones; one at a time is the ordinary mode. On all cores of this machine. Memory is the proportional size of all processes together.${processes === undefined ? '' : ` In processes: ${processes}.`}`,
+  how: `AWS_LAMBDA_MAX_CONCURRENCY=N; ${count} invocations, N at a time, after a tenth as many uncounted ones; one at a time is the ordinary mode. On all cores of this machine. Memory is the proportional size of all processes together.`,
   share: 8,
   prepare: async (bench) => {
     const { ready, left } = await readyFor(bench, handler);
@@ -29,14 +27,7 @@ const scenario = ({ name, handler, title, count, processes }: Load): Scenario =>
       widths.map(
         (width): Subject => ({
           name: at(runtime.name, width),
-          command: start(
-            width === 1
-              ? {}
-              : {
-                  AWS_LAMBDA_MAX_CONCURRENCY: String(width),
-                  ...(processes === undefined ? {} : { AWS_LAMBDA_CONCURRENCY_MODE: 'process' }),
-                },
-          ),
+          command: start(width === 1 ? {} : { AWS_LAMBDA_MAX_CONCURRENCY: String(width) }),
           steps: ['ready', width, 'load', width, Math.ceil(count / 10), 'load', width, count, 'memory'],
           // Not every client knows the concurrent mode, and whether an image does is not written on it.
           optional: width > 1 && runtime.kind !== 'artifact',
@@ -64,13 +55,6 @@ const at = (name: string, width: number): string => (width === 1 ? name : `${nam
 
 export const throughput: readonly Scenario[] = [
   scenario({ name: 'throughput-trivial', handler: echo, title: 'Throughput, trivial handler', count: 2000 }),
-  scenario({
-    name: 'throughput-fastapi',
-    handler: fastapi,
-    title: 'Throughput, FastAPI through Mangum',
-    count: 300,
-    // mangum 0.22: asyncio.get_event_loop(), which is an error outside of the main thread.
-    processes: 'Mangum asks for the event loop of the main thread, and fails in any other',
-  }),
+  scenario({ name: 'throughput-fastapi', handler: fastapi, title: 'Throughput, FastAPI through Mangum', count: 300 }),
   scenario({ name: 'throughput-compute', handler: compute, title: 'Throughput, CPU-bound handler', count: 120 }),
 ];
