@@ -1,7 +1,7 @@
 // A folder of code as it is at one moment: which files with which content, and a copy of it that later edits do not
 // touch, because an environment that was started on some code finishes on it. Files that did not change are links to
 // the previous copy, so a copy costs what changed. Knows nothing of when or why.
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { copyFile, link, lstat, mkdir, readdir, readlink, symlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -21,8 +21,12 @@ const leftOut = new Set(['.git', '.hg', '.svn', '.venv', '.mypy_cache', '.pytest
 /** Files that editors put beside the one that is edited. */
 const editors = /(~|\.sw[a-z]|^4913|^#.*#|^\.#.*|\.kate-swp|___jb_(tmp|old)___)$/;
 
-/** Lists a folder. What vanishes while it is listed is left out. */
+/**
+ * Lists a folder. What vanishes while it is listed is left out, and what this process writes to: a log that is redirected
+ * into the folder would otherwise be a change of the code at each of its own lines.
+ */
 export async function listFolder(folder: string): Promise<Listing> {
+  const written = [1, 2].map((fd) => fstatSync(fd, { bigint: true }));
   const found = new Map<string, Found>();
   const visit = async (below: string): Promise<void> => {
     const entries = await readdir(join(folder, below), { withFileTypes: true }).catch(() => []);
@@ -30,7 +34,7 @@ export async function listFolder(folder: string): Promise<Listing> {
       if (leftOut.has(entry.name) || editors.test(entry.name)) continue;
       const path = join(below, entry.name);
       const facts = await lstat(join(folder, path), { bigint: true }).catch(() => undefined);
-      if (facts === undefined) continue;
+      if (facts === undefined || written.some((own) => own?.ino === facts.ino && own.dev === facts.dev)) continue;
       const mode = Number(facts.mode) & 0o7777;
       const signature = `${facts.mtimeNs}:${facts.size}:${facts.ino}:${mode}`;
       if (facts.isDirectory()) {

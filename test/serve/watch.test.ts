@@ -1,5 +1,6 @@
 // Code that is saved while it is served: the next invocation has it, the one under way does not.
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -124,4 +125,17 @@ test('without notices of the system the folder itself is looked at', async () =>
   } finally {
     await watcher.close();
   }
+});
+
+test('a log that is redirected into the folder is no change of the code', () => {
+  const code = join(folder, 'logged');
+  mkdirSync(code);
+  writeFileSync(join(code, 'app.py'), version('one'));
+  const script = `import { listFolder } from ${JSON.stringify(join(import.meta.dirname, '../../build/serve/snapshot.ts'))};
+    console.error(JSON.stringify([...(await listFolder(${JSON.stringify(code)})).keys()]));`;
+  const { stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
+    stdio: ['ignore', openSync(join(code, 'out.log'), 'w'), 'pipe'],
+    encoding: 'utf8',
+  });
+  expect(JSON.parse(stderr)).toEqual(['app.py']);
 });
