@@ -327,7 +327,8 @@ describe('what can go wrong while building', () => {
     child.stderr.on('data', (chunk) => {
       stderr += chunk;
     });
-    while (!/^ +compiling$/m.test(stderr)) await wait(50);
+    while (child.exitCode === null && !/^ +compiling$/m.test(stderr)) await wait(50);
+    expect(child.exitCode, `it compiled nothing:\n${stderr}`).toBeNull();
     await wait(3000);
     child.kill(signal);
     const [code] = await once(child, 'exit');
