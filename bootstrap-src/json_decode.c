@@ -217,8 +217,10 @@ static inline size_t key_slot(const char *from, size_t length)
     return (size_t)(((first ^ (last << 31 | last >> 33)) * 0x9e3779b97f4a7c15ULL) >> (64 - KEYS_LOG2));
 }
 
-/* The plain ASCII string [from, from + length), which is most of the text, as the holder itself: what surrounds it is
-   copied away, it is moved to the front (by what came before it) and the holder cut to it. Reading goes on in the copy. */
+/* The plain ASCII string [from, from + length), which is nearly all of the text, as the holder itself: what surrounds it is
+   copied away, it is moved to the front (by what came before it) and is the holder's text from then on. Reading goes on
+   in the copy. The memory behind it is not given back: what is left free between two large blocks is soon used for small
+   ones, and the next event then finds no room where this one was. */
 static PyObject *take_over(reader *r, const char *from, size_t length)
 {
     char *text = PyUnicode_DATA(r->holder);
@@ -231,10 +233,8 @@ static PyObject *take_over(reader *r, const char *from, size_t length)
     memcpy(around, text, before);
     memcpy(around + before, stop, after + 1); /* with the NUL */
     memmove(text, from, length);
-    if (PyUnicode_Resize(&r->holder, (Py_ssize_t)length) < 0) {
-        PyMem_Free(around);
-        return NULL; /* no memory; the text is lost, and so is the invocation */
-    }
+    text[length] = '\0';
+    ((PyASCIIObject *)r->holder)->length = (Py_ssize_t)length; /* as Py_SET_SIZE, of which str has none */
     r->around = around;
     r->before = before;
     r->at = around + before + 1; /* behind the closing quote */
@@ -274,7 +274,7 @@ static PyObject *read_string(reader *r, bool key)
         return PyUnicode_DecodeUTF8(from, close - from, "surrogatepass"); /* as json.loads decodes bytes */
     }
     size_t length = (size_t)(stop - from);
-    if (r->holder != NULL && length >= TAKE_OVER && length >= (size_t)PyUnicode_GET_LENGTH(r->holder) / 2) {
+    if (r->holder != NULL && length >= TAKE_OVER && length >= (size_t)PyUnicode_GET_LENGTH(r->holder) / 16 * 15) {
         return take_over(r, from, length);
     }
     r->at = stop + 1;

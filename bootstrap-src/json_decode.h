@@ -11,7 +11,7 @@
 PyObject *json_decode(const char *text, Py_ssize_t length);
 
 /* The same for text in the memory of a str that nobody else knows: `*holder` was made by PyUnicode_New(length, 127) and
-   filled from a socket, with anything. A string that is most of the document takes over that memory instead of being
+   filled from a socket, with anything. A string that is nearly all of the document takes over that memory instead of being
    copied. *holder is then NULL or, when decoding failed afterwards, a bytes object with the whole text. */
 PyObject *json_decode_holder(PyObject **holder);
 
