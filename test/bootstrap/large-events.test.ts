@@ -100,6 +100,26 @@ describe.skipIf(runtimes.length === 0).each(runtimes)('on CPython $version', (bu
     }
   });
 
+  it('leave no holes that the next one does not fit into', async () => {
+    const body = text(3_000_000);
+    const { posts } = await run(built, {
+      files: {
+        'app.py': [
+          'def handler(event, context):',
+          '    for line in open("/proc/self/status"):',
+          '        if line.startswith("VmHWM:"):',
+          '            event["peak"] = int(line.split()[1]) // 1024',
+          '    return event',
+          '',
+        ].join('\n'),
+      },
+      nexts: Array.from({ length: 12 }, (_, index) => event({ first: true, body: body.slice(index * 5) })),
+    });
+    const peaks = posts.map((post) => (json(post) as { peak: number }).peak);
+    expect(peaks).toHaveLength(12);
+    expect((peaks[11] as number) - (peaks[1] as number)).toBeLessThan(6); // MB: two of them
+  });
+
   it('that are not JSON reach the handler as bytes', async () => {
     const bytes = Buffer.alloc(100_000, 0xfe);
     const { posts } = await run(built, {
