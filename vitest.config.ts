@@ -13,6 +13,8 @@ export default defineConfig({
           exclude: ['test/slow/**', 'test/hygiene/**'],
           testTimeout: 30_000,
           pool: 'forks',
+          // The default leaves a core to a person's editor, which on two is half of them.
+          maxWorkers: '100%',
         },
       },
       {
