@@ -598,7 +598,7 @@ PyObject *json_decode_holder(PyObject **holder)
     const char *text = PyUnicode_DATA(*holder);
     Py_ssize_t length = PyUnicode_GET_LENGTH(*holder);
     reader r = {.at = text, .end = text + length, .holder = *holder};
-    *holder = NULL; /* it may move */
+    *holder = NULL; /* the reader's until it ends */
     PyObject *value = decode(&r, length);
     *holder = r.holder;
     if (r.taken != NULL) {

@@ -1,6 +1,7 @@
 /* Between two invocations with large events, pymalloc unmaps its arenas and malloc gives the top of its heap back, and the
  * kernel then hands out, clears and charges the same pages again: a fifth of the time that an event of 6 MB takes, and
- * nobody gains, because a function's memory is paid for whether it is used or not. Refuses to know what the memory is for.
+ * nobody gains, because a function's memory is paid for whether it is used or not. The other way round after the start: what only that needed is let go.
+ * Refuses to know what the memory is for.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -1,4 +1,4 @@
-/* Memory that one invocation gives back and the next asks for again. */
+/* Memory that one invocation gives back and the next asks for again, and memory that only the start has use for. */
 #ifndef MAKE_RUNTIME_MEMORY_H
 #define MAKE_RUNTIME_MEMORY_H
 

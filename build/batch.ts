@@ -1,7 +1,7 @@
 // Several runtimes side by side: as many at a time as cores and memory allow, each failure noted and passed over. Knows
 // how to share a machine; how one runtime is built is pipeline.ts's affair.
 import type { Context } from './lib/context.ts';
-import { isMakeRuntimeError, MakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
+import { joinFailures, throwIfCancelled } from './lib/errors.ts';
 import { type Built, buildRuntime, type PlanRequest, resolvePlan } from './pipeline.ts';
 import type { Flavor, Plan } from './recipe/model.ts';
 import { printRecipeName } from './recipe/name.ts';
@@ -98,28 +98,13 @@ async function buildOne(request: PlanRequest, plan: Plan, output: string, ctx: C
 
 /** The error of a batch with failures: their common code, or BUILDS_FAILED when they differ. */
 export function batchError(results: readonly BatchResult[]): Error | undefined {
-  const failures = results.filter(({ error }) => error !== undefined);
-  if (failures.length === 0) return undefined;
-  // A bug of ours is shown as one.
-  const bug = failures.find(({ error }) => !isMakeRuntimeError(error));
-  if (bug) return bug.error as Error;
-  const errors = failures.map(({ error }) => error as MakeRuntimeError);
-  const [first] = errors as [MakeRuntimeError];
-  if (results.length === 1) return first;
-  const same = errors.every(({ code }) => code === first.code);
-  return new MakeRuntimeError(
-    same ? first.code : 'BUILDS_FAILED',
-    `${failures.length} of ${results.length} builds failed; the others are done.`,
-    {
-      remedy: 'Cure them one by one and run the same command again: what is done is cached.',
-      detail: failures
-        .map(({ name }, index) => {
-          const { code, message, remedy } = errors[index] as MakeRuntimeError;
-          return `${name}: ${message} [${code}]${remedy ? `\n  ${remedy}` : ''}`;
-        })
-        .join('\n'),
-    },
-  );
+  const failures = results.flatMap(({ name, error }) => (error === undefined ? [] : [{ name, error }]));
+  return joinFailures(failures, results.length, {
+    message: `${failures.length} of ${results.length} builds failed; the others are done.`,
+    code: 'BUILDS_FAILED',
+    remedy: 'Cure them one by one and run the same command again: what is done is cached.',
+    below: ({ remedy }) => [remedy],
+  });
 }
 
 /** Every recipe in every flavour that it has, as requests. */

@@ -61,10 +61,9 @@ Exit status: 0 success, 2 wrong usage, another number for each error code (docs/
 const recipeArgument = (): Argument =>
   new Argument('<recipe>', 'a version such as 3.13, 3.13t or python3.13t, or a path to a recipe .toml');
 
-const planOptions = (command: Command): Command =>
+/** What makes one layer of a recipe another than the next, beside flavour and architecture. */
+const profileOptions = (command: Command): Command =>
   command
-    .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
-    .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures))
     .addOption(
       new Option('--profile <profile>', 'fast: for trying things; release: PGO, LTO and pinned libraries')
         .choices(profiles)
@@ -76,7 +75,14 @@ const planOptions = (command: Command): Command =>
         "C libraries: pinned source, or the builder's own (default: by profile)",
       ).choices(libraryOrigins),
     )
-    .addOption(new Option('--prune <preset>', 'leave out more than the recipe does').choices(prunePresets))
+    .addOption(new Option('--prune <preset>', 'leave out more than the recipe does').choices(prunePresets));
+
+const planOptions = (command: Command): Command =>
+  profileOptions(
+    command
+      .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
+      .addOption(new Option('--arch <arch>', "Lambda's architecture (default: this machine's)").choices(architectures)),
+  )
     .option('--profile-data <file>', 'the profile.tar of an earlier release build, instead of training again')
     .addOption(
       new Option('--engine <engine>', 'where commands run: auto, host, container, docker, podman, finch, nerdctl')
@@ -150,25 +156,15 @@ program
     (await import('./cli/push.ts')).push({ image, targets, ...options }, edgeOf(command)),
   );
 
-program
-  .command('bake')
-  .argument('[recipe...]', 'as for `plan`, or plan files (.json) of `plan --json`')
-  .description('write a BuildKit bake file that makes the same layers as `build`, for remote or many builders')
-  .option('--all', 'every recipe in every flavour')
-  .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
-  .option('--arch <arch>', "Lambda's architecture, repeatable (default: this machine's)", collect, [])
-  .addOption(
-    new Option('--profile <profile>', 'fast: for trying things; release: PGO, LTO and pinned libraries')
-      .choices(profiles)
-      .default('fast'),
-  )
-  .addOption(
-    new Option(
-      '--libraries <origin>',
-      "C libraries: pinned source, or the builder's own (default: by profile)",
-    ).choices(libraryOrigins),
-  )
-  .addOption(new Option('--prune <preset>', 'leave out more than the recipe does').choices(prunePresets))
+profileOptions(
+  program
+    .command('bake')
+    .argument('[recipe...]', 'as for `plan`, or plan files (.json) of `plan --json`')
+    .description('write a BuildKit bake file that makes the same layers as `build`, for remote or many builders')
+    .option('--all', 'every recipe in every flavour')
+    .addOption(new Option('--flavor <flavor>', 'which build of CPython').choices(flavors))
+    .option('--arch <arch>', "Lambda's architecture, repeatable (default: this machine's)", collect, []),
+)
   .option('--profile-data <file>', 'the profile.tar of an earlier release build: a bake does not train')
   .addOption(
     new Option('--engine <engine>', 'the container engine that looks at the builder image')

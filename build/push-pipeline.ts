@@ -3,7 +3,7 @@
 
 import type { AwsSession } from './aws/session.ts';
 import type { Context } from './lib/context.ts';
-import { isMakeRuntimeError, MakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
+import { isMakeRuntimeError, joinFailures, MakeRuntimeError, throwIfCancelled } from './lib/errors.ts';
 import { checkImage } from './push/check.ts';
 import { type Delivered, deliver, type Foreseen, foresee } from './push/deliver.ts';
 import type { Updated, Waiting } from './push/function.ts';
@@ -252,27 +252,13 @@ function refuseForeign(targets: readonly Target[]): void {
 export function pushError({ results, updateError }: Pick<Pushed, 'results' | 'updateError'>): Error | undefined {
   // Of a function that was to run the image, that is the news.
   if (updateError !== undefined) return updateError;
-  const failures = results.filter(({ error }) => error !== undefined);
-  const errors = failures.map(({ error }) => error as MakeRuntimeError);
-  const [first] = errors;
-  if (first === undefined || results.length === 1) return first;
-  const same = errors.every(({ code }) => code === first.code);
-  return new MakeRuntimeError(
-    same ? first.code : 'PUSHES_FAILED',
-    `${failures.length} of ${results.length} pushes failed; the others are done.`,
-    {
-      remedy: 'Cure them one by one and run the same command again: what has arrived is kept.',
-      detail: failures
-        .map(({ target }, index) => {
-          const { code, message, detail, remedy } = errors[index]!;
-          const more = [detail, remedy].map((text) =>
-            text === undefined ? '' : `\n  ${text.replaceAll('\n', '\n  ')}`,
-          );
-          return `${target}: ${message} [${code}]${more.join('')}`;
-        })
-        .join('\n'),
-    },
-  );
+  const failures = results.flatMap(({ target, error }) => (error === undefined ? [] : [{ name: `${target}`, error }]));
+  return joinFailures(failures, results.length, {
+    message: `${failures.length} of ${results.length} pushes failed; the others are done.`,
+    code: 'PUSHES_FAILED',
+    remedy: 'Cure them one by one and run the same command again: what has arrived is kept.',
+    below: ({ detail, remedy }) => [detail, remedy],
+  });
 }
 
 function judge(verdict: Verdict, force: boolean, ctx: Context): void {

@@ -3,7 +3,7 @@
 // result as Lambda words it; only what stops Lambda itself (no sandbox, no bootstrap, cancelled) is thrown.
 // Knows nothing of command lines or HTTP callers. Source of the rules: Developer Guide,
 // lambda-runtime-environment, and AWS's emulator.
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
@@ -12,6 +12,7 @@ import { checkUserEnv, type FunctionSettings, functionArn, platformEnv } from '.
 import type { InitFailure, InvokeResult } from './invoke-result.ts';
 import { describeExit, type Ending, endingOf } from './invoke-result.ts';
 import * as lines from './log-lines.ts';
+import { newLogStream } from './log-stream.ts';
 import * as records from './platform-records.ts';
 import {
   type Invocation,
@@ -83,8 +84,7 @@ export class ExecutionEnvironment {
     this.#context = context;
     this.#entrypoint = entrypoint;
     this.#log = new lines.LogLines(options.onLog, records.logFormatOf(options.settings.env));
-    const today = new Date().toISOString().slice(0, 10).replaceAll('-', '/');
-    const stream = `${today}/[${options.settings.functionVersion}]${randomBytes(16).toString('hex')}`;
+    const stream = newLogStream(options.settings.functionVersion);
     const { settings } = options;
     this.#env = { ...platformEnv(settings, sandbox.places, api.address, stream), ...settings.env };
   }

@@ -3,7 +3,7 @@
 // what is under way. Logs are JSON, each line with the request it belongs to.
 // Knows nothing of command lines or HTTP callers. Source: Developer Guide, lambda-managed-instances; AWS's emulator,
 // internal/lambda-managed-instances.
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../lib/context.ts';
 import { throwIfCancelled } from '../lib/errors.ts';
@@ -12,6 +12,7 @@ import { type EnvironmentOptions, type InvokeOptions, shutdownBudgetMs } from '.
 import { checkUserEnv, functionArn, platformEnv } from './function-env.ts';
 import { type Ending, endingOf, type InitFailure, type InvokeResult } from './invoke-result.ts';
 import { type LogLine, LogLines } from './log-lines.ts';
+import { newLogStream } from './log-stream.ts';
 import { ManagedSession } from './managed-session.ts';
 import * as records from './platform-records.ts';
 import { RuntimeApi } from './runtime-api.ts';
@@ -65,8 +66,7 @@ export class ManagedEnvironment {
       if (this.#lines.length > keptLines * 1.5) this.#lines = this.#lines.slice(-keptLines);
       options.onLog?.(line);
     }, 'JSON');
-    const today = new Date().toISOString().slice(0, 10).replaceAll('-', '/');
-    const stream = `${today}/[${options.settings.functionVersion}]${randomBytes(16).toString('hex')}`;
+    const stream = newLogStream(options.settings.functionVersion);
     this.#env = {
       ...platformEnv(options.settings, sandbox.places, api.address, stream),
       ...options.settings.env,

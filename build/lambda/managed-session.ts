@@ -19,28 +19,19 @@ interface Pending extends OfferOptions {
 const rememberedIds = 1000;
 
 export class ManagedSession {
+  readonly #ready = deferred<{ readonly at: number }>();
+  readonly #initError = deferred<ReportedError & { readonly at: number }>();
   /** Settles with the moment of the first `next`, of whichever worker: the end of init. */
-  readonly ready: Promise<{ readonly at: number }>;
+  readonly ready = this.#ready.promise;
   /** Settles when the runtime posts to /init/error for the first time. */
-  readonly initError: Promise<ReportedError & { readonly at: number }>;
+  readonly initError = this.#initError.promise;
   /** Calls that were refused, as `METHOD path: message`. */
   readonly violations: string[] = [];
   readonly #waiting: ServerResponse[] = [];
   readonly #queue: Pending[] = [];
   readonly #pending = new Map<string, Pending>();
   readonly #timedOut = new Set<string>();
-  readonly #becomeReady: (moment: { at: number }) => void;
-  readonly #failInit: (error: ReportedError & { at: number }) => void;
   #initOver = false;
-
-  constructor() {
-    const ready = deferred<{ at: number }>();
-    const failed = deferred<ReportedError & { at: number }>();
-    this.ready = ready.promise;
-    this.initError = failed.promise;
-    this.#becomeReady = ready.resolve;
-    this.#failInit = failed.resolve;
-  }
 
   /**
    * Hands an invocation to a worker that waits, or to the next one that does.
@@ -85,7 +76,7 @@ export class ManagedSession {
 
   #next(response: ServerResponse, at: number): void {
     this.#initOver = true;
-    this.#becomeReady({ at });
+    this.#ready.resolve({ at });
     const queued = this.#queue.shift();
     if (queued !== undefined) {
       deliver(response, queued.invocation);
@@ -106,7 +97,7 @@ export class ManagedSession {
       }
       this.#initOver = true;
       send(response, answers.accepted);
-      if (whole) this.#failInit({ ...reported(request, body, jsonOrBytes(body)), at });
+      if (whole) this.#initError.resolve({ ...reported(request, body, jsonOrBytes(body)), at });
     });
   }
 

@@ -37,10 +37,12 @@ interface Pending extends OfferOptions {
 const prefix = '/2018-06-01';
 /** The life of one runtime process as the API sees it: from its start to the `begin()` of the next one. */
 export class RuntimeSession {
+  readonly #ready = deferred<{ readonly at: number }>();
+  readonly #initError = deferred<ReportedError & { readonly at: number }>();
   /** Settles with the moment of the first `next`: the end of init. */
-  readonly ready: Promise<{ readonly at: number }>;
+  readonly ready = this.#ready.promise;
   /** Settles when the runtime posts to /init/error. */
-  readonly initError: Promise<ReportedError & { readonly at: number }>;
+  readonly initError = this.#initError.promise;
   readonly violations: Violation[] = [];
   /** First token of the User-Agent: what Lambda records as the runtime release (Developer Guide: runtimes-api). */
   release: string | undefined;
@@ -51,17 +53,6 @@ export class RuntimeSession {
 
   #current: Pending | undefined;
   #waiting: ServerResponse[] = [];
-  readonly #becomeReady: (moment: { at: number }) => void;
-  readonly #failInit: (error: ReportedError & { at: number }) => void;
-
-  constructor() {
-    const ready = deferred<{ at: number }>();
-    const failed = deferred<ReportedError & { at: number }>();
-    this.ready = ready.promise;
-    this.initError = failed.promise;
-    this.#becomeReady = ready.resolve;
-    this.#failInit = failed.resolve;
-  }
 
   /**
    * Hands an invocation to the runtime: now when it waits in `next`, else at its next `next`.
@@ -122,7 +113,7 @@ export class RuntimeSession {
     } else if (this.state === 'Started') {
       void this.extensions
         .settled()
-        .then(() => this.#becomeReady({ at: this.extensions.size > 0 ? performance.now() : at }));
+        .then(() => this.#ready.resolve({ at: this.extensions.size > 0 ? performance.now() : at }));
       this.#wait(response, current?.invocation);
     } else if (this.state === 'RuntimeResponseSentState') {
       this.#current = undefined;
@@ -153,7 +144,7 @@ export class RuntimeSession {
       }
       this.state = 'InitError';
       send(response, answers.accepted);
-      if (whole) this.#failInit({ ...reported(request, body, jsonOrBytes(body)), at });
+      if (whole) this.#initError.resolve({ ...reported(request, body, jsonOrBytes(body)), at });
     });
   }
 

@@ -161,3 +161,48 @@ export function throwIfCancelled(signal: AbortSignal): void {
   if (signal.aborted)
     throw new MakeRuntimeError('CANCELLED', 'Stopped; the cache is intact and a re-run goes on from here.');
 }
+
+/** One of several things that were done side by side, and failed. */
+export interface Failure {
+  /** Of what failed, for a person. */
+  readonly name: string;
+  readonly error: unknown;
+}
+
+/**
+ * What the failures of several things amount to: a bug of ours as it is, the one thing's own error when there was one
+ * thing only, else an error with their common code.
+ * @param among how many things there were
+ * @returns undefined when nothing failed
+ */
+export function joinFailures(
+  failures: readonly Failure[],
+  among: number,
+  joint: {
+    readonly message: string;
+    /** When they have no code in common. */
+    readonly code: ErrorCode;
+    readonly remedy: string;
+    /** The lines below each error's own sentence. */
+    readonly below: (error: MakeRuntimeError) => readonly (string | undefined)[];
+  },
+): Error | undefined {
+  const bug = failures.find(({ error }) => !isMakeRuntimeError(error));
+  if (bug) return bug.error as Error;
+  const errors = failures.map(({ error }) => error as MakeRuntimeError);
+  const [first] = errors;
+  if (first === undefined || among === 1) return first;
+  return new MakeRuntimeError(
+    errors.every(({ code }) => code === first.code) ? first.code : joint.code,
+    joint.message,
+    {
+      remedy: joint.remedy,
+      detail: errors
+        .flatMap((error, at) => [
+          `${failures[at]?.name}: ${error.message} [${error.code}]`,
+          ...joint.below(error).flatMap((text) => (text ? text.split('\n').map((line) => `  ${line}`) : [])),
+        ])
+        .join('\n'),
+    },
+  );
+}

@@ -2,7 +2,7 @@
 // and apply.ts; this file knows only that they are independent.
 import type { AwsSession } from '../aws/session.ts';
 import type { Context } from '../lib/context.ts';
-import { isMakeRuntimeError, MakeRuntimeError } from '../lib/errors.ts';
+import { isMakeRuntimeError, joinFailures, MakeRuntimeError } from '../lib/errors.ts';
 import { applyPlan, type Done } from './apply.ts';
 import type { Publishable } from './artifact.ts';
 import { InlineBodies, maxInlineZip } from './inline-body.ts';
@@ -86,37 +86,21 @@ export async function publishLayer(
 
 /** The error of a run in which regions failed: what they have in common, or PUBLISH_FAILED; undefined when none did. */
 export function publishError(results: readonly RegionResult[], name: string): Error | undefined {
-  const failed = results.filter(({ error }) => error !== undefined);
-  if (failed.length === 0) return undefined;
-  // A bug of ours is shown as one.
-  const bug = failed.find(({ error }) => !isMakeRuntimeError(error));
-  if (bug) return bug.error as Error;
-  const errors = failed.map(({ error }) => error as MakeRuntimeError);
-  const [first] = errors as [MakeRuntimeError];
+  const failed = results.flatMap(({ region, error }) => (error === undefined ? [] : [{ name: region, error }]));
   const fine = results.length - failed.length;
-  const stopped = errors.filter(({ code }) => code === 'CANCELLED').length;
-  if (stopped > 0) {
+  const explained = failed.every(({ error }) => isMakeRuntimeError(error));
+  if (explained && failed.some(({ error }) => (error as MakeRuntimeError).code === 'CANCELLED')) {
     return new MakeRuntimeError(
       'CANCELLED',
       `Stopped: ${name} is done in ${fine} of ${count(results.length)}; a re-run does the rest.`,
     );
   }
-  if (results.length === 1) return first;
-  const same = errors.every(({ code }) => code === first.code);
-  return new MakeRuntimeError(
-    same ? first.code : 'PUBLISH_FAILED',
-    `${failed.length} of ${count(results.length)} failed; ${fine === 1 ? 'the other is' : `the other ${fine} are`} done.`,
-    {
-      remedy: 'Cure them and run the same command again: it does only what is missing.',
-      detail: failed
-        .map(({ region }, at) => {
-          const { code, message, detail, remedy } = errors[at] as MakeRuntimeError;
-          const more = [...(detail?.split('\n') ?? []), ...(remedy === undefined ? [] : [`→ ${remedy}`])];
-          return [`${region}: ${message} [${code}]`, ...more.map((line) => `  ${line}`)].join('\n');
-        })
-        .join('\n'),
-    },
-  );
+  return joinFailures(failed, results.length, {
+    message: `${failed.length} of ${count(results.length)} failed; ${fine === 1 ? 'the other is' : `the other ${fine} are`} done.`,
+    code: 'PUBLISH_FAILED',
+    remedy: 'Cure them and run the same command again: it does only what is missing.',
+    below: ({ detail, remedy }) => [detail, remedy && `→ ${remedy}`],
+  });
 }
 
 function count(regions: number): string {

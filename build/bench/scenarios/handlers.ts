@@ -111,13 +111,10 @@ handler = Mangum(app, lifespan='off')
     }),
 };
 
-/** The primes below 4000, by trial division: nothing but the interpreter. */
-export const compute: Handler = {
-  name: 'compute',
-  title: 'CPU-bound',
-  source: `def handler(event, context):
+/** A handler that counts the primes below a limit, by trial division: nothing but the interpreter. */
+export const primesBelow = (limit: number): string => `def handler(event, context):
     found = 0
-    for number in range(2, 4000):
+    for number in range(2, ${limit}):
         divisor = 2
         while divisor * divisor <= number:
             if number % divisor == 0:
@@ -126,7 +123,12 @@ export const compute: Handler = {
         else:
             found += 1
     return found
-`,
+`;
+
+export const compute: Handler = {
+  name: 'compute',
+  title: 'CPU-bound',
+  source: primesBelow(4000),
   event: () => smallEvent,
 };
 

@@ -2,25 +2,14 @@
 import { type Goal, type Scenario, type Subject, stepOf } from '../scenario.ts';
 import { median } from '../statistics.ts';
 import type { Workbench } from '../workbench.ts';
-import { smallEvent } from './handlers.ts';
+import { primesBelow, smallEvent } from './handlers.ts';
 
 const warmUp = 60;
 const invocations = 40;
 
 /** Each of a millisecond or two, of another kind: whole numbers, floating point, objects and their methods, text. */
 const handlers = {
-  primes: `def handler(event, context):
-    found = 0
-    for number in range(2, 2000):
-        divisor = 2
-        while divisor * divisor <= number:
-            if number % divisor == 0:
-                break
-            divisor += 1
-        else:
-            found += 1
-    return found
-`,
+  primes: primesBelow(2000),
   floats: `def handler(event, context):
     inside = 0
     for row in range(40):
